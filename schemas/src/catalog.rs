@@ -1,0 +1,157 @@
+//! The schemas of a log: ids are allotted by events of the topic `schemas`, so every reader gives them the same
+//! meaning.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use apache_avro::Schema;
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::events::CONTRACTS;
+
+/// A schema got its id: the one event in plain JSON, for it is needed to read the others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SchemaRegistered {
+    /// Id in the wire format.
+    pub id: u32,
+    /// Subject: the record's name, or `<source>-value`, `<view>-value`.
+    pub subject: String,
+    /// Fingerprint: BLAKE3 of the canonical form, the same in every log.
+    pub fingerprint: Digest,
+    /// The Avro schema as JSON text.
+    pub schema: String,
+}
+
+/// All schemas of a log up to some position of its topic `schemas`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Catalog {
+    schemas: BTreeMap<u32, Known>,
+    latest: BTreeMap<String, u32>,
+}
+
+/// A registered schema.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Known {
+    /// Name of the record, without namespace.
+    pub name: String,
+    /// Subject that it was registered under.
+    pub subject: String,
+    /// Fingerprint of the schema.
+    pub fingerprint: Digest,
+    text: String,
+    #[serde(skip)]
+    parsed: OnceLock<Result<Schema, String>>,
+}
+
+impl PartialEq for Known {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.subject, &self.text) == (&other.subject, &other.text)
+    }
+}
+
+impl Known {
+    /// The parsed schema.
+    ///
+    /// # Errors
+    /// The parser's words, for a text that is no Avro schema.
+    pub fn schema(&self) -> Result<&Schema, String> {
+        let parse = || Schema::parse_str(&self.text).map_err(|error| error.to_string());
+        self.parsed
+            .get_or_init(parse)
+            .as_ref()
+            .map_err(Clone::clone)
+    }
+}
+
+/// Why a schema cannot be registered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("schema of {subject} is not Avro: {why}")]
+pub struct NotAvro {
+    subject: String,
+    why: String,
+}
+
+impl Catalog {
+    /// Takes an event of the topic `schemas`. The first event of an id wins: ids are immutable.
+    pub fn register(&mut self, event: SchemaRegistered) {
+        let name = record_name(&event.schema).unwrap_or_else(|| event.subject.clone());
+        self.latest.insert(event.subject.clone(), event.id);
+        self.schemas.entry(event.id).or_insert(Known {
+            name,
+            subject: event.subject,
+            fingerprint: event.fingerprint,
+            text: event.schema,
+            parsed: OnceLock::new(),
+        });
+    }
+
+    /// The schema of an id.
+    #[must_use]
+    pub fn known(&self, id: u32) -> Option<&Known> {
+        self.schemas.get(&id)
+    }
+
+    /// The latest id of a subject.
+    #[must_use]
+    pub fn id_of(&self, subject: &str) -> Option<u32> {
+        self.latest.get(subject).copied()
+    }
+
+    /// Ids and schemas in the order of ids.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &Known)> {
+        self.schemas.iter().map(|(id, known)| (*id, known))
+    }
+
+    /// The event that would register a schema under the next id, or nothing where it is the subject's latest.
+    ///
+    /// # Errors
+    /// [`NotAvro`] where the text is no Avro schema.
+    pub fn plan(&self, subject: &str, schema: &str) -> Result<Option<SchemaRegistered>, NotAvro> {
+        let fingerprint = fingerprint(schema).map_err(|why| NotAvro {
+            subject: subject.into(),
+            why,
+        })?;
+        let latest = self.id_of(subject).and_then(|id| self.known(id));
+        if latest.is_some_and(|known| known.fingerprint == fingerprint) {
+            return Ok(None);
+        }
+        let id = self.schemas.keys().next_back().map_or(1, |last| last + 1);
+        Ok(Some(SchemaRegistered {
+            id,
+            subject: subject.into(),
+            fingerprint,
+            schema: schema.into(),
+        }))
+    }
+
+    /// Registers every event of this version of the product that is not there yet, and says what was added.
+    ///
+    /// # Errors
+    /// [`NotAvro`], which the compiled contracts rule out.
+    pub fn register_contracts(&mut self) -> Result<Vec<SchemaRegistered>, NotAvro> {
+        let mut added = Vec::new();
+        for (name, avsc) in CONTRACTS {
+            if let Some(event) = self.plan(name, avsc)? {
+                self.register(event.clone());
+                added.push(event);
+            }
+        }
+        Ok(added)
+    }
+}
+
+/// BLAKE3 of a schema's parsing canonical form.
+///
+/// # Errors
+/// The parser's words.
+pub fn fingerprint(schema: &str) -> Result<Digest, String> {
+    let parsed = Schema::parse_str(schema).map_err(|error| error.to_string())?;
+    Ok(Digest::of(parsed.canonical_form().as_bytes()))
+}
+
+fn record_name(schema: &str) -> Option<String> {
+    let json: serde_json::Value = serde_json::from_str(schema).ok()?;
+    let name = json.get("name")?.as_str()?;
+    Some(name.rsplit('.').next().unwrap_or(name).to_owned())
+}

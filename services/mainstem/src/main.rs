@@ -1,0 +1,2 @@
+//! mainstem
+fn main() {}
