@@ -1,1 +1,32 @@
-//! mainstem-kernel
+//! The kernel: how Mainstem thinks, commits and remembers.
+//!
+//! A room's thinking is a [`Machine`](machine::Machine): pure, synchronous, a fold of *runs* of records into state
+//! and outputs. The kernel wraps it as a [`Task`](task::Task), drives it in *turns* ([`runner`]), commits several
+//! tasks' turns at once through the [`Log`](log::Log) port, and only then lets the
+//! `Actuator` act. A task is rebuilt by folding its inputs again in the order that its turns
+//! wrote down ([`replay`]); an audit does the same and compares.
+//!
+//! Nothing here reads a clock, a file or a socket: the ports are implemented under `services/`, but for the memory
+//! log, which simulations run on.
+#![forbid(unsafe_code)]
+
+pub mod known;
+pub mod log;
+pub mod machine;
+pub mod memory;
+pub mod outbox;
+pub mod quiet;
+pub mod replay;
+pub mod rounds;
+pub mod runner;
+pub mod task;
+#[cfg(feature = "testkit")]
+pub mod testkit;
+pub mod turn;
+pub mod worker;
+
+pub use known::{Known, Model, Need, Resolver};
+pub use log::{Commit, CommitError, Log, LogError, Partition, Reader, TopicSpec, Writer};
+pub use machine::{Context, Effect, Machine, Run, Tick};
+pub use outbox::Outbox;
+pub use task::{Input, Mode, Output, Task, TaskId, TaskSpec};
