@@ -9,8 +9,10 @@
 //! [`record::Batch`] (how records travel).
 #![forbid(unsafe_code)]
 
+mod body;
 pub mod catalog;
 pub mod definition;
+pub mod deployed;
 pub mod digest;
 pub mod envelope;
 pub mod events;

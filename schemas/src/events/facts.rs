@@ -169,6 +169,20 @@ pub struct TrainingCompleted {
     pub observed_seconds: f64,
 }
 
+/// An effect wrote the naive forecast as a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, AvroSchema)]
+#[avro(namespace = "mainstem")]
+pub struct BaselineBuilt {
+    /// The effect that asked for it.
+    pub effect: EventId,
+    /// Attempt of the effect.
+    pub attempt: i32,
+    /// Model that it stands beside.
+    pub model: String,
+    /// Digest of the ONNX file in the blob store.
+    pub onnx: Digest,
+}
+
 /// A named number.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "mainstem")]

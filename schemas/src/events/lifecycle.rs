@@ -225,7 +225,7 @@ pub struct ModelVersionRegistered {
     pub model: String,
     /// Version: `v1`, `v2` … or `baseline`.
     pub version: String,
-    /// The run that made it; none made the baseline.
+    /// The run (the retrain's request) that made it; none made the baseline.
     pub run: Option<EventId>,
     /// Digest of the ONNX file in the blob store.
     pub onnx: Digest,
@@ -345,7 +345,11 @@ pub struct DeploymentEnded {
     pub model: String,
     /// Version.
     pub version: String,
-    /// Why.
+    /// What it was deployed for.
+    pub role: Role,
+    /// Retrain that made it, where that is decided by this.
+    pub retrain: Option<EventId>,
+    /// Why, with the figures.
     pub reason: String,
     /// Log time.
     pub since: Millis,

@@ -18,6 +18,7 @@ use apache_avro::{Schema, from_value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::body::Body;
 use crate::catalog::{Catalog, Known};
 use crate::digest::Digest;
 use crate::id::EventId;
@@ -162,6 +163,7 @@ events!(
     RollbackAsked,
     DatasetBuilt,
     TrainingCompleted,
+    BaselineBuilt,
     EffectFailed,
     RecordQuarantined,
     PredictionMade,
@@ -250,7 +252,7 @@ fn decode_as<E: EventType>(known: &Known, body: &[u8]) -> Result<E, Unreadable> 
         why,
     };
     let schema = known.schema().map_err(fail)?;
-    let mut rest = body;
+    let mut rest = Body::new(body);
     let event = if schema == E::schema() {
         let reader = GenericDatumReader::builder(schema)
             .human_readable(true)
@@ -269,11 +271,7 @@ fn decode_as<E: EventType>(known: &Known, body: &[u8]) -> Result<E, Unreadable> 
             .map_err(|e| fail(e.to_string()))?;
         from_value(&value).map_err(|e| fail(e.to_string()))?
     };
-    if rest.is_empty() {
-        Ok(event)
-    } else {
-        Err(fail(format!("{} bytes follow the record", rest.len())))
-    }
+    rest.finish().map(|()| event).map_err(fail)
 }
 
 macro_rules! as_avro {
@@ -296,5 +294,5 @@ macro_rules! as_avro {
 }
 as_avro!(Digest, Schema::String);
 as_avro!(EventId, Schema::String);
-as_avro!(Millis, Schema::Long);
+as_avro!(Millis, Schema::TimestampMillis);
 as_avro!(Span, Schema::String);
