@@ -1,1 +1,26 @@
-//! mainstem-rooms
+//! The rooms: what Mainstem thinks, each a pure fold. They never import one another; they meet through the events of
+//! `mainstem-schemas`.
+//!
+//! | Room | Reads | Writes |
+//! |---|---|---|
+//! | [`features`] | arrivals | features |
+//! | [`serving`] | features, deployments; labels | predictions; labelled |
+//! | [`drift`] | features, predictions, labelled, deployments | profiles, drift, performance |
+//! | [`trigger`] | drift, performance, deployments, runs | triggers |
+//! | [`training`] | triggers, outcomes | runs |
+//! | [`registry`] | runs, outcomes, deployments | models |
+//! | [`rollout`] | models, performance | deployments |
+//! | [`audit`] | every fact | turns alone |
+//!
+//! [`topology`] says which tasks a project implies and builds their machines.
+#![forbid(unsafe_code)]
+
+pub mod audit;
+pub mod drift;
+pub mod features;
+pub mod registry;
+pub mod rollout;
+pub mod serving;
+pub mod topology;
+pub mod training;
+pub mod trigger;
