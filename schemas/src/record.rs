@@ -6,12 +6,14 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 /// Largest key or value: Kafka brokers refuse more than 1 MiB a record by default, doors refuse earlier; this bound
 /// only keeps lengths within the frame.
 pub const MAX_FIELD: usize = 64 << 20;
 
 /// Records of one partition, in offset order, contiguous in memory.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Batch {
     frames: Vec<u8>,
     ends: Vec<u32>,

@@ -1,6 +1,7 @@
 //! What a fold may know beside its records: things resolved by digest before the fold, so that it stays pure.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use mainstem_schemas::Digest;
@@ -76,8 +77,8 @@ impl Known {
     /// The resolver's.
     pub fn learn(&mut self, needs: &[Need], resolver: &dyn Resolver) -> Result<(), String> {
         for need in needs {
-            if !self.resolved.contains_key(&need.digest()) {
-                self.resolved.insert(need.digest(), resolver.resolve(need)?);
+            if let Entry::Vacant(place) = self.resolved.entry(need.digest()) {
+                place.insert(resolver.resolve(need)?);
             }
         }
         Ok(())

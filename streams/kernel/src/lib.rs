@@ -15,6 +15,7 @@ pub mod log;
 pub mod machine;
 pub mod memory;
 pub mod outbox;
+pub mod pace;
 pub mod quiet;
 pub mod replay;
 pub mod rounds;

@@ -1,1 +1,60 @@
-//! quiet
+//! Quiet: nothing waits in any input, nothing is outstanding, and a second look finds the same.
+
+use mainstem_schemas::events::Turn;
+
+use crate::log::{Log, LogError, Reader};
+use crate::task::TaskSpec;
+
+/// Whether every task that the definition implies has folded all of its inputs and has no effect outstanding. Two
+/// looks: between them a task that was seen at its end could have been handed something by one seen later.
+///
+/// # Errors
+/// The log's.
+pub fn is_quiet(
+    log: &dyn Log,
+    reader: &mut dyn Reader,
+    tasks: &[TaskSpec],
+) -> Result<bool, LogError> {
+    let Some(first) = look(log, reader, tasks)? else {
+        return Ok(false);
+    };
+    Ok(look(log, reader, tasks)?.is_some_and(|second| second == first))
+}
+
+/// Numbers of the last turns where all stand still.
+fn look(
+    log: &dyn Log,
+    reader: &mut dyn Reader,
+    tasks: &[TaskSpec],
+) -> Result<Option<Vec<i64>>, LogError> {
+    let mut numbers = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        let turn = log.last_turn(&task.id)?;
+        if turn.as_ref().is_some_and(|turn| turn.outstanding > 0)
+            || !at_end(reader, task, turn.as_ref())?
+        {
+            return Ok(None);
+        }
+        numbers.push(turn.map_or(0, |turn| turn.number));
+    }
+    Ok(Some(numbers))
+}
+
+fn at_end(reader: &mut dyn Reader, task: &TaskSpec, turn: Option<&Turn>) -> Result<bool, LogError> {
+    for partition in task.partitions() {
+        let position = turn
+            .into_iter()
+            .flat_map(|turn| &turn.positions)
+            .find(|position| {
+                position.partition == partition.index as i32
+                    && position.topic == partition.topic.as_ref()
+            });
+        if !reader.at_end(
+            &partition,
+            position.map_or(0, |position| position.next as u64),
+        )? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

@@ -1,1 +1,370 @@
-//! runner
+//! One task's turns: fetch, resolve, fold, seal. Nothing is committed here; the worker does that.
+
+use mainstem_schemas::events::{Event, InputPosition, SnapshotTaken, Turn};
+use mainstem_schemas::partition::partition_of;
+use mainstem_schemas::{Batch, Digest, Envelope, EventId};
+
+use crate::known::{Known, Resolver};
+use crate::log::{Commit, FetchLimit, LogError, Partition, Reader};
+use crate::machine::Run;
+use crate::outbox::{Fault, Outbox};
+use crate::task::{Task, TaskSpec, rank};
+use crate::turn;
+
+/// Bytes kept by digest: models, data sets, snapshots.
+pub trait Blobs: Send + Sync {
+    /// Stores bytes; storing them again changes nothing.
+    ///
+    /// # Errors
+    /// Why they cannot be stored, and what to do.
+    fn put(&self, bytes: &[u8]) -> Result<Digest, String>;
+
+    /// The bytes of a digest, checked.
+    ///
+    /// # Errors
+    /// Why they cannot be had, and what to do.
+    fn get(&self, digest: &Digest) -> Result<std::sync::Arc<[u8]>, String>;
+}
+
+/// Why a task stands still. Nothing of its turn was committed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TaskError {
+    /// A defect, or a missing registration.
+    #[error("{task} stopped: {fault}")]
+    Fault {
+        /// The task.
+        task: String,
+        /// What is wrong.
+        fault: Fault,
+    },
+    /// A model or a profile cannot be had.
+    #[error("{task} waits: {why}")]
+    Unresolved {
+        /// The task.
+        task: String,
+        /// Why.
+        why: String,
+    },
+    /// The log refuses.
+    #[error("{task}: {error}")]
+    Log {
+        /// The task.
+        task: String,
+        /// Its error.
+        error: LogError,
+    },
+}
+
+/// How often a task's state is stored: a restore folds at most this many records again, in some seconds.
+const SNAPSHOT_RECORDS: u64 = 1_000_000;
+
+/// A task with its place in its inputs.
+pub struct Runner {
+    /// What the task is.
+    pub spec: TaskSpec,
+    pub(crate) task: Box<dyn Task>,
+    pub(crate) known: Known,
+    partitions: Vec<Partition>,
+    positions: Vec<u64>,
+    last: (i64, Digest),
+    batches: Vec<Batch>,
+    outbox: Outbox,
+    since_snapshot: u64,
+}
+
+impl Runner {
+    /// A task at the beginning of its inputs.
+    #[must_use]
+    pub fn new(spec: TaskSpec, task: Box<dyn Task>) -> Self {
+        let partitions = spec.partitions();
+        Runner {
+            positions: vec![0; partitions.len()],
+            batches: vec![Batch::new(); partitions.len()],
+            outbox: Outbox::new(&spec.outputs),
+            known: Known::default(),
+            last: (0, Digest::default()),
+            since_snapshot: 0,
+            partitions,
+            task,
+            spec,
+        }
+    }
+
+    /// The task.
+    #[must_use]
+    pub fn task(&self) -> &dyn Task {
+        self.task.as_ref()
+    }
+
+    /// Number and hash of the last turn.
+    #[must_use]
+    pub fn last(&self) -> (i64, Digest) {
+        self.last
+    }
+
+    /// Where the task stands on each input, in rank order.
+    #[must_use]
+    pub fn positions(&self) -> &[u64] {
+        &self.positions
+    }
+
+    /// Takes what waits in the inputs, at most one run of each, and says what to commit; nothing where nothing
+    /// waits. The state has then moved: the commit is sent until it is written, or the runner is dropped.
+    ///
+    /// Data inputs are fetched before the broadcast ones, which therefore hold at least what the data's writers saw
+    /// (schemas before their first use, the step that covers a row); they are folded in rank order.
+    ///
+    /// # Errors
+    /// [`TaskError`]; the runner must then be dropped and restored, for a part of the turn may be folded.
+    pub fn turn(
+        &mut self,
+        reader: &mut dyn Reader,
+        resolver: &dyn Resolver,
+        blobs: &dyn Blobs,
+        limit: FetchLimit,
+    ) -> Result<Option<Commit>, TaskError> {
+        let full = self.task.is_full();
+        for rank in (0..self.partitions.len()).rev() {
+            self.batches[rank].clear();
+            if full && rank >= rank::FIRST {
+                continue;
+            }
+            let fetched = reader.fetch(
+                &self.partitions[rank],
+                self.positions[rank],
+                limit,
+                &mut self.batches[rank],
+            );
+            fetched.map_err(|error| self.log_error(error))?;
+        }
+        if self.batches.iter().all(Batch::is_empty) {
+            return Ok(None);
+        }
+        self.hold_data_back(limit);
+        self.fold(resolver)?;
+        self.seal(blobs)
+            .map(Some)
+            .map_err(|fault| self.fault(fault))
+    }
+
+    /// Broadcast inputs that were cut by the limit are read on before any data: data may refer to what follows.
+    fn hold_data_back(&mut self, limit: FetchLimit) {
+        let cut = |batch: &Batch| batch.len() >= limit.records || batch.bytes() >= limit.bytes;
+        if self.batches[..rank::FIRST].iter().any(cut) {
+            self.batches[rank::FIRST..]
+                .iter_mut()
+                .for_each(Batch::clear);
+        }
+    }
+
+    fn fold(&mut self, resolver: &dyn Resolver) -> Result<(), TaskError> {
+        for (input, batch) in self.batches.iter().enumerate() {
+            if batch.is_empty() {
+                continue;
+            }
+            let run = Run { input, batch };
+            fold_run(
+                self.task.as_mut(),
+                &mut self.known,
+                resolver,
+                &run,
+                &mut self.outbox,
+            )
+            .map_err(|why| TaskError::Unresolved {
+                task: self.spec.id.0.clone(),
+                why,
+            })?;
+        }
+        Ok(())
+    }
+
+    fn seal(&mut self, blobs: &dyn Blobs) -> Result<Commit, Fault> {
+        let outputs = self.outbox.take()?;
+        let mut runs = Vec::new();
+        for (rank, batch) in self.batches.iter().enumerate() {
+            if let Some(last) = batch.offsets().last() {
+                self.positions[rank] = last + 1;
+                self.since_snapshot += batch.len() as u64;
+                runs.push(turn::run_taken(&self.partitions[rank], batch));
+            }
+        }
+        let mut turn = Turn {
+            task: self.spec.id.0.clone(),
+            number: self.last.0 + 1,
+            machine_version: self.task.version() as i32,
+            definition: self.task.definition(),
+            runs,
+            positions: self.input_positions(),
+            outputs: outputs
+                .iter()
+                .map(|(partition, batch)| turn::output_written(partition, batch))
+                .collect(),
+            outstanding: self.task.outstanding().len() as i32,
+            previous: self.last.1,
+            hash: Digest::default(),
+        };
+        turn.hash = turn::hash(&turn);
+        self.last = (turn.number, turn.hash);
+        let mut outputs = outputs;
+        outputs.push(self.chain_record("turns", &Event::Turn(turn.clone()))?);
+        if self.since_snapshot >= SNAPSHOT_RECORDS {
+            outputs.push(self.take_snapshot(blobs, turn.number)?);
+        }
+        Ok(Commit {
+            task: self.spec.id.clone(),
+            turn: Some(turn),
+            outputs,
+        })
+    }
+
+    fn input_positions(&self) -> Vec<InputPosition> {
+        let position = |(partition, next): (&Partition, &u64)| InputPosition {
+            topic: partition.topic.to_string(),
+            partition: partition.index as i32,
+            next: *next as i64,
+        };
+        self.partitions
+            .iter()
+            .zip(&self.positions)
+            .map(position)
+            .collect()
+    }
+
+    fn take_snapshot(&mut self, blobs: &dyn Blobs, turn: i64) -> Result<(Partition, Batch), Fault> {
+        let state = blobs.put(&self.task.snapshot()?).map_err(Fault)?;
+        self.since_snapshot = 0;
+        let machine_version = self.task.version() as i32;
+        let event = SnapshotTaken {
+            task: self.spec.id.0.clone(),
+            turn,
+            machine_version,
+            state,
+        };
+        self.chain_record("snapshots", &Event::SnapshotTaken(event))
+    }
+
+    /// A record of the chain: keyed by the task, on the control topics' only partition.
+    fn chain_record(&self, topic: &str, event: &Event) -> Result<(Partition, Batch), Fault> {
+        let topic = mainstem_schemas::topics::fixed(&self.spec.project, topic);
+        let key = self.spec.id.0.as_bytes();
+        let mut value = Vec::new();
+        self.task.encode(event, &mut value)?;
+        let mut batch = Batch::new();
+        let number = self.last.0.to_le_bytes();
+        let id = EventId::derived(&self.spec.project, &topic, &Digest::default(), key, &number);
+        Envelope {
+            id,
+            kind: event.name().into(),
+            source: self.spec.id.0.clone(),
+            ..Envelope::default()
+        }
+        .push(&mut batch, Some(key), &value);
+        Ok((
+            Partition {
+                index: partition_of(key, 1),
+                topic: topic.into(),
+            },
+            batch,
+        ))
+    }
+
+    /// Takes the task's place after a turn that was folded again.
+    pub(crate) fn stand_after(&mut self, turn: &Turn) {
+        for (partition, position) in self.partitions.iter().zip(&mut self.positions) {
+            let same = |at: &&InputPosition| {
+                at.partition == partition.index as i32 && at.topic == partition.topic.as_ref()
+            };
+            if let Some(at) = turn.positions.iter().find(same) {
+                *position = at.next as u64;
+            }
+        }
+        self.last = (turn.number, turn.hash);
+    }
+
+    /// Rank of an input partition.
+    pub(crate) fn rank_of(&self, topic: &str, index: i32) -> Option<usize> {
+        self.partitions
+            .iter()
+            .position(|p| p.topic.as_ref() == topic && p.index as i32 == index)
+    }
+
+    pub(crate) fn refold(
+        &mut self,
+        run: &Run<'_>,
+        resolver: &dyn Resolver,
+        next: u64,
+    ) -> Result<(), TaskError> {
+        fold_run(
+            self.task.as_mut(),
+            &mut self.known,
+            resolver,
+            run,
+            &mut self.outbox,
+        )
+        .map_err(|why| TaskError::Unresolved {
+            task: self.spec.id.0.clone(),
+            why,
+        })?;
+        self.positions[run.input] = next;
+        self.since_snapshot += run.batch.len() as u64;
+        Ok(())
+    }
+
+    pub(crate) fn take_outputs(&mut self) -> Result<Vec<(Partition, Batch)>, TaskError> {
+        self.outbox.take().map_err(|fault| self.fault(fault))
+    }
+
+    pub(crate) fn resume(
+        &mut self,
+        state: &[u8],
+        resolver: &dyn Resolver,
+    ) -> Result<(), TaskError> {
+        self.task
+            .restore(state)
+            .map_err(|fault| self.fault(fault))?;
+        let needs = self.task.needs(&self.known, None);
+        self.known
+            .learn(&needs, resolver)
+            .map_err(|why| TaskError::Unresolved {
+                task: self.spec.id.0.clone(),
+                why,
+            })?;
+        self.since_snapshot = 0;
+        Ok(())
+    }
+
+    pub(crate) fn fault(&self, fault: Fault) -> TaskError {
+        TaskError::Fault {
+            task: self.spec.id.0.clone(),
+            fault,
+        }
+    }
+
+    pub(crate) fn log_error(&self, error: LogError) -> TaskError {
+        TaskError::Log {
+            task: self.spec.id.0.clone(),
+            error,
+        }
+    }
+}
+
+/// Beyond this many, what the state no longer needs is forgotten: retired models are large.
+const MAX_KNOWN: usize = 16;
+
+fn fold_run(
+    task: &mut dyn Task,
+    known: &mut Known,
+    resolver: &dyn Resolver,
+    run: &Run<'_>,
+    out: &mut Outbox,
+) -> Result<(), String> {
+    let needs = task.needs(known, Some(run));
+    known.learn(&needs, resolver)?;
+    task.fold(known, run, out);
+    if known.len() > MAX_KNOWN {
+        let mut keep = task.needs(known, None);
+        keep.extend(needs);
+        known.keep(&keep);
+    }
+    Ok(())
+}

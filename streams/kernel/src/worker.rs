@@ -1,1 +1,420 @@
-//! worker
+//! A worker: the tasks that it owns, their turns in one commit, and the effects after it.
+//!
+//! Commit first, then act. An aborted commit is sent again as it was; a fenced one drops the tasks. After a restart
+//! what is outstanding is performed again under the same attempt, once everything that waited has been folded: the
+//! outcome may be among it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mainstem_schemas::events::{Event, SnapshotTaken, Turn};
+use mainstem_schemas::partition::partition_of;
+use mainstem_schemas::{Batch, Catalog, EventId, topics};
+
+use crate::known::Resolver;
+use crate::log::{
+    Assignment, Commit, CommitError, FetchLimit, Log, LogError, Partition, Reader, Worker,
+};
+use crate::machine::Effect;
+use crate::outbox::Fault;
+use crate::replay;
+use crate::runner::{Blobs, Runner, TaskError};
+use crate::task::{Task, TaskId, TaskSpec};
+
+/// What brings effects about. It may take its time: outcomes come later.
+pub trait Actuator: Send {
+    /// Begins an effect; one that is under way already, by (id, attempt), is left alone.
+    fn perform(&mut self, task: &TaskId, effect: &Effect);
+
+    /// Outcomes that have come about since the last call: the task that asked, and the records to append.
+    fn outcomes(&mut self) -> Vec<Outcome>;
+}
+
+/// What an effect brought about.
+pub struct Outcome {
+    /// Task that asked for it.
+    pub task: TaskId,
+    /// The effect.
+    pub effect: EventId,
+    /// Its attempt.
+    pub attempt: u32,
+    /// Records to append.
+    pub records: Vec<(Partition, Batch)>,
+}
+
+/// Performs nothing: replays and followers drop effects.
+pub struct Inert;
+
+impl Actuator for Inert {
+    fn perform(&mut self, _: &TaskId, _: &Effect) {}
+    fn outcomes(&mut self) -> Vec<Outcome> {
+        Vec::new()
+    }
+}
+
+/// Builds the machine of a task.
+pub type Factory = dyn Fn(&TaskSpec) -> Option<Box<dyn Task>> + Send + Sync;
+
+/// What a worker is built of.
+pub struct Parts {
+    /// The log.
+    pub log: std::sync::Arc<dyn Log>,
+    /// Looks models and profiles up.
+    pub resolver: std::sync::Arc<dyn Resolver>,
+    /// Snapshots.
+    pub blobs: std::sync::Arc<dyn Blobs>,
+    /// Machines by task.
+    pub factory: std::sync::Arc<Factory>,
+    /// How much a task takes at once.
+    pub limit: FetchLimit,
+}
+
+/// What a step of a worker did.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Turns and outcomes committed.
+    pub commits: usize,
+    /// Tasks that were restored.
+    pub restored: usize,
+    /// Tasks that stand still, and why; they are restored and tried again on the next step.
+    pub stopped: Vec<TaskError>,
+}
+
+/// Turns of one commit together: beyond it the other tasks wait for the next, so that a transaction stays short.
+const MAX_COMMIT_BYTES: usize = 16 << 20;
+
+struct Owned {
+    runner: Runner,
+    caught_up: bool,
+    performing: BTreeSet<(EventId, u32)>,
+}
+
+/// A worker's loop, one step at a time.
+pub struct Crew<A: Actuator> {
+    parts: Parts,
+    worker: Box<dyn Worker>,
+    reader: Box<dyn Reader>,
+    actuator: A,
+    owned: BTreeMap<TaskId, Owned>,
+    /// Owned and to be restored.
+    waiting: BTreeMap<TaskId, TaskSpec>,
+    /// Sealed and not known to be written.
+    pending: Vec<Commit>,
+}
+
+impl<A: Actuator> Crew<A> {
+    /// Joins the workers of the log.
+    ///
+    /// # Errors
+    /// The log's.
+    pub fn join(parts: Parts, name: &str, actuator: A) -> Result<Self, LogError> {
+        let (worker, reader) = (parts.log.worker(name)?, parts.log.reader()?);
+        let (owned, waiting) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Crew {
+            parts,
+            worker,
+            reader,
+            actuator,
+            owned,
+            waiting,
+            pending: Vec::new(),
+        })
+    }
+
+    /// Tasks that this worker owns and has restored.
+    pub fn tasks(&self) -> impl Iterator<Item = &TaskId> {
+        self.owned.keys()
+    }
+
+    /// Changes how much a task takes at once.
+    pub fn set_limit(&mut self, limit: FetchLimit) {
+        self.parts.limit = limit;
+    }
+
+    /// One step: take what changed hands, restore, take turns, commit, act.
+    ///
+    /// # Errors
+    /// [`CommitError`] other than an abort: the caller joins again.
+    pub fn step(&mut self, tasks: &[TaskSpec]) -> Result<Progress, CommitError> {
+        let mut progress = Progress::default();
+        let assignment = self.worker.assign(tasks)?;
+        self.change_hands(&assignment, tasks);
+        self.restore(&mut progress);
+        if self.pending.is_empty() {
+            self.take_turns(&mut progress);
+            self.take_outcomes();
+        }
+        if !self.pending.is_empty() {
+            match self.worker.commit(&self.pending) {
+                Ok(()) => progress.commits = std::mem::take(&mut self.pending).len(),
+                // Still the owner: the same again on the next step.
+                Err(CommitError::Aborted(_)) => return Ok(progress),
+                Err(error) => {
+                    self.forget(tasks);
+                    return Err(error);
+                }
+            }
+        }
+        self.act();
+        Ok(progress)
+    }
+
+    fn change_hands(&mut self, assignment: &Assignment, tasks: &[TaskSpec]) {
+        for lost in &assignment.lost {
+            self.owned.remove(lost);
+            self.waiting.remove(lost);
+            self.pending.retain(|commit| commit.task != *lost);
+        }
+        for gained in &assignment.gained {
+            self.owned.remove(gained);
+            if let Some(spec) = tasks.iter().find(|spec| spec.id == *gained) {
+                self.waiting.insert(gained.clone(), spec.clone());
+            }
+        }
+    }
+
+    /// Whatever was folded and not written is folded again from the last turn.
+    fn forget(&mut self, tasks: &[TaskSpec]) {
+        self.pending.clear();
+        for id in std::mem::take(&mut self.owned).into_keys() {
+            if let Some(spec) = tasks.iter().find(|spec| spec.id == id) {
+                self.waiting.insert(id, spec.clone());
+            }
+        }
+    }
+
+    fn restore(&mut self, progress: &mut Progress) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let history =
+            match History::read(self.parts.log.as_ref(), self.reader.as_mut(), &self.waiting) {
+                Ok(history) => history,
+                Err(error) => {
+                    progress.stopped.push(TaskError::Log {
+                        task: "restore".into(),
+                        error,
+                    });
+                    return;
+                }
+            };
+        for (id, spec) in std::mem::take(&mut self.waiting) {
+            let Some(task) = (self.parts.factory)(&spec) else {
+                let fault = Fault("this version has no machine for it; run a newer version".into());
+                progress
+                    .stopped
+                    .push(TaskError::Fault { task: id.0, fault });
+                continue;
+            };
+            let mut runner = Runner::new(spec.clone(), task);
+            let turns = history.turns.get(&id).map_or(&[][..], Vec::as_slice);
+            let restored = replay::restore(
+                &mut runner,
+                history.snapshots.get(&id),
+                turns.iter().cloned().map(Ok),
+                self.reader.as_mut(),
+                self.parts.resolver.as_ref(),
+                self.parts.blobs.as_ref(),
+            );
+            match restored {
+                Ok(()) => {
+                    progress.restored += 1;
+                    self.owned.insert(
+                        id,
+                        Owned {
+                            runner,
+                            caught_up: false,
+                            performing: BTreeSet::new(),
+                        },
+                    );
+                }
+                Err(error) => {
+                    progress.stopped.push(error);
+                    self.waiting.insert(id, spec);
+                }
+            }
+        }
+    }
+
+    fn take_turns(&mut self, progress: &mut Progress) {
+        let mut bytes = 0;
+        let mut stopped = Vec::new();
+        for (id, owned) in &mut self.owned {
+            if bytes > MAX_COMMIT_BYTES {
+                break;
+            }
+            let (resolver, blobs) = (self.parts.resolver.as_ref(), self.parts.blobs.as_ref());
+            match owned
+                .runner
+                .turn(self.reader.as_mut(), resolver, blobs, self.parts.limit)
+            {
+                Ok(None) => owned.caught_up = true,
+                Ok(Some(commit)) => {
+                    bytes += commit
+                        .outputs
+                        .iter()
+                        .map(|(_, batch)| batch.bytes())
+                        .sum::<usize>();
+                    self.pending.push(commit);
+                }
+                Err(error) => {
+                    stopped.push((id.clone(), owned.runner.spec.clone()));
+                    progress.stopped.push(error);
+                }
+            }
+        }
+        for (id, spec) in stopped {
+            self.owned.remove(&id);
+            self.waiting.insert(id, spec);
+        }
+    }
+
+    fn take_outcomes(&mut self) {
+        for outcome in self.actuator.outcomes() {
+            // A task that moved on to another worker is asked again there, under the same attempt.
+            if self.owned.contains_key(&outcome.task) {
+                self.pending.push(Commit {
+                    task: outcome.task,
+                    turn: None,
+                    outputs: outcome.records,
+                });
+            }
+        }
+    }
+
+    fn act(&mut self) {
+        for (id, owned) in &mut self.owned {
+            if !owned.caught_up {
+                continue;
+            }
+            let outstanding = owned.runner.task().outstanding();
+            let open: BTreeSet<(EventId, u32)> =
+                outstanding.iter().map(|e| (e.id, e.attempt)).collect();
+            owned.performing.retain(|known| open.contains(known));
+            for effect in &outstanding {
+                if owned.performing.insert((effect.id, effect.attempt)) {
+                    self.actuator.perform(id, effect);
+                }
+            }
+        }
+    }
+}
+
+/// The turns and last snapshots of some tasks, read in one pass over the chain.
+#[derive(Default)]
+pub struct History {
+    /// Turns in order, from the last snapshot on.
+    pub turns: BTreeMap<TaskId, Vec<Turn>>,
+    /// Last snapshots.
+    pub snapshots: BTreeMap<TaskId, SnapshotTaken>,
+}
+
+impl History {
+    fn read(
+        log: &dyn Log,
+        reader: &mut dyn Reader,
+        waiting: &BTreeMap<TaskId, TaskSpec>,
+    ) -> Result<Self, LogError> {
+        let mut history = History::default();
+        let Some(project) = waiting.values().next().map(|spec| spec.project.clone()) else {
+            return Ok(history);
+        };
+        let mut fresh = true;
+        for id in waiting.keys() {
+            fresh &= log.last_turn(id)?.is_none();
+        }
+        if fresh {
+            return Ok(history);
+        }
+        let catalog = read_catalog(reader, &project)?;
+        let mut take = |event: Event| match event {
+            Event::Turn(turn) => {
+                let id = TaskId(turn.task.clone());
+                if waiting.contains_key(&id) {
+                    history.turns.entry(id).or_default().push(turn);
+                }
+            }
+            Event::SnapshotTaken(snapshot) => {
+                let id = TaskId(snapshot.task.clone());
+                if let Some(turns) = history.turns.get_mut(&id) {
+                    turns.retain(|turn| turn.number >= snapshot.turn);
+                }
+                history.snapshots.insert(id, snapshot);
+            }
+            _ => {}
+        };
+        read_events(
+            reader,
+            &catalog,
+            &topics::fixed(&project, "turns"),
+            &mut take,
+        )?;
+        read_events(
+            reader,
+            &catalog,
+            &topics::fixed(&project, "snapshots"),
+            &mut take,
+        )?;
+        Ok(history)
+    }
+}
+
+/// The schemas of a log as of now.
+///
+/// # Errors
+/// The reader's, or a damaged event.
+pub fn read_catalog(reader: &mut dyn Reader, project: &str) -> Result<Catalog, LogError> {
+    let mut catalog = Catalog::default();
+    let partition = Partition::new(&topics::fixed(project, "schemas"), 0);
+    for_each(reader, &partition, |record| {
+        let event = serde_json::from_slice(record.value.unwrap_or_default());
+        catalog.register(
+            event.map_err(|_| {
+                LogError::Damaged(format!("{partition} at offset {}", record.offset))
+            })?,
+        );
+        Ok(())
+    })?;
+    Ok(catalog)
+}
+
+/// Hands every event of a control topic's partition to `take`.
+///
+/// # Errors
+/// The reader's, or a damaged event.
+pub fn read_events(
+    reader: &mut dyn Reader,
+    catalog: &Catalog,
+    topic: &str,
+    mut take: impl FnMut(Event),
+) -> Result<(), LogError> {
+    let partition = Partition::new(topic, partition_of(b"", 1));
+    for_each(reader, &partition, |record| {
+        let event = Event::decode(catalog, record.value.unwrap_or_default());
+        take(event.map_err(|error| {
+            LogError::Damaged(format!("{partition} at offset {}: {error}", record.offset))
+        })?);
+        Ok(())
+    })
+}
+
+/// Hands every record of a partition to `take`, from its first to its present end.
+///
+/// # Errors
+/// The reader's, or the first of `take`.
+pub fn for_each(
+    reader: &mut dyn Reader,
+    partition: &Partition,
+    mut take: impl FnMut(mainstem_schemas::RecordRef<'_>) -> Result<(), LogError>,
+) -> Result<(), LogError> {
+    let mut from = reader.range(partition)?.start;
+    let mut batch = Batch::new();
+    loop {
+        batch.clear();
+        reader.fetch(partition, from, FetchLimit::default(), &mut batch)?;
+        let Some(last) = batch.offsets().last() else {
+            return Ok(());
+        };
+        from = last + 1;
+        batch.iter().try_for_each(&mut take)?;
+    }
+}

@@ -1,0 +1,179 @@
+//! Paced runs: history replayed as a backtest, so that everybody gets the same figures.
+//!
+//! The pacer opens a step, its caller publishes the rows, the pacer waits for quiet and ticks, and repeats the tick
+//! with the same time and the next round, each after quiet, until a round adds nothing but ticks and turns.
+
+use std::time::Duration;
+
+use mainstem_schemas::events::{ClockTicked, Event, StepOpened};
+use mainstem_schemas::{Batch, Catalog, Envelope, EventId, Millis, topics};
+
+use crate::log::{CommitError, Log, LogError, Partition, Reader, Writer};
+use crate::quiet::is_quiet;
+use crate::task::TaskSpec;
+
+/// Rounds of one step at most: a life cycle takes about ten; more is a loop of events that feeds itself.
+const MAX_ROUNDS: u32 = 1_000;
+
+/// How long one look at the log waits for news before it looks anyway.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Why a paced run stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum PaceError {
+    /// The log refuses.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The clock could not be written.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// The clock's schemas are not registered.
+    #[error("{0}")]
+    Unreadable(#[from] mainstem_schemas::events::Unreadable),
+    /// Events feed themselves.
+    #[error("{0} rounds at one time did not come to rest: two tasks keep answering each other")]
+    Restless(u32),
+    /// The caller asked to stop.
+    #[error("stopped before the step came to rest; go on with --resume")]
+    Stopped,
+}
+
+/// Moves a log's clock.
+pub struct Pacer<'a> {
+    log: &'a dyn Log,
+    reader: Box<dyn Reader>,
+    writer: Box<dyn Writer>,
+    catalog: Catalog,
+    project: String,
+    tasks: Vec<TaskSpec>,
+    watched: Vec<Partition>,
+    last: ClockTicked,
+}
+
+impl<'a> Pacer<'a> {
+    /// Takes over the clock of a project, where it stands; an older pacer is fenced.
+    ///
+    /// # Errors
+    /// The log's.
+    pub fn new(log: &'a dyn Log, project: &str, tasks: Vec<TaskSpec>) -> Result<Self, PaceError> {
+        let mut reader = log.reader()?;
+        let catalog = crate::worker::read_catalog(reader.as_mut(), project)?;
+        let still = ["clock", "turns", "snapshots"].map(|name| topics::fixed(project, name));
+        let watched = log.topics()?.into_iter().filter(|topic| {
+            topic.name.starts_with(&format!("{project}.")) && !still.contains(&topic.name)
+        });
+        let watched = watched
+            .flat_map(|t| (0..t.partitions).map(move |k| Partition::new(&t.name, k)))
+            .collect();
+        let mut last = ClockTicked {
+            time: Millis::default(),
+            round: 0,
+        };
+        crate::worker::read_events(
+            reader.as_mut(),
+            &catalog,
+            &topics::fixed(project, "clock"),
+            |event| {
+                if let Event::ClockTicked(tick) = event {
+                    last = tick;
+                }
+            },
+        )?;
+        let writer = log.writer("clock")?;
+        Ok(Pacer {
+            log,
+            reader,
+            writer,
+            catalog,
+            project: project.into(),
+            tasks,
+            watched,
+            last,
+        })
+    }
+
+    /// The last tick.
+    #[must_use]
+    pub fn last(&self) -> &ClockTicked {
+        &self.last
+    }
+
+    /// Says that rows up to a time are about to be published.
+    ///
+    /// # Errors
+    /// The log's.
+    pub fn open(&mut self, source: &str, publication: i64, until: Millis) -> Result<(), PaceError> {
+        let event = StepOpened {
+            source: source.into(),
+            publication,
+            until,
+        };
+        self.write(&Event::StepOpened(event), until)
+    }
+
+    /// Brings everything to rest at a time: quiet, tick, and so on until a round adds nothing.
+    ///
+    /// # Errors
+    /// [`PaceError`]; `stop` is asked between looks.
+    pub fn settle(&mut self, time: Millis, stop: &dyn Fn() -> bool) -> Result<(), PaceError> {
+        self.wait_quiet(stop)?;
+        let mut ends = self.ends()?;
+        for _ in 0..MAX_ROUNDS {
+            let tick = ClockTicked {
+                time,
+                round: self.last.round + 1,
+            };
+            self.write(&Event::ClockTicked(tick.clone()), time)?;
+            self.last = tick;
+            self.wait_quiet(stop)?;
+            let after = self.ends()?;
+            if after == ends {
+                return Ok(());
+            }
+            ends = after;
+        }
+        Err(PaceError::Restless(MAX_ROUNDS))
+    }
+
+    fn wait_quiet(&mut self, stop: &dyn Fn() -> bool) -> Result<(), PaceError> {
+        loop {
+            let seen = self.log.seen();
+            if is_quiet(self.log, self.reader.as_mut(), &self.tasks)? {
+                return Ok(());
+            }
+            if stop() {
+                return Err(PaceError::Stopped);
+            }
+            self.log.wait(seen, LOOK);
+        }
+    }
+
+    fn ends(&mut self) -> Result<Vec<u64>, PaceError> {
+        self.watched
+            .iter()
+            .map(|partition| Ok(self.reader.range(partition)?.end))
+            .collect()
+    }
+
+    fn write(&mut self, event: &Event, time: Millis) -> Result<(), PaceError> {
+        let mut value = Vec::new();
+        event.encode(&self.catalog, &mut value)?;
+        let id = EventId::named("clock", &value);
+        let mut batch = Batch::new();
+        let envelope = Envelope {
+            id,
+            kind: event.name().into(),
+            source: "pacer".into(),
+            time,
+            ..Envelope::default()
+        };
+        envelope.push(&mut batch, None, &value);
+        let clock = Partition::new(&topics::fixed(&self.project, "clock"), 0);
+        loop {
+            match self.writer.append(&[(clock.clone(), batch.clone())]) {
+                Err(CommitError::Aborted(_)) => {}
+                done => return Ok(done?),
+            }
+        }
+    }
+}
