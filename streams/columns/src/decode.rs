@@ -1,0 +1,187 @@
+//! Bodies of one writer's schema, row by row into columns.
+
+use apache_avro::Schema;
+
+use crate::body::{Body, Reason};
+use crate::columns::{Columns, Layout};
+use crate::compile::{Leaf, Shape, Step, To, Unreadable, Wire, compile};
+
+/// Reads the bodies that were written with one schema into the columns of a layout.
+#[derive(Debug)]
+pub struct FlatDecoder {
+    layout: Layout,
+    steps: Vec<Step>,
+    absent: Vec<usize>,
+}
+
+/// A record that is not what its schema says, or lacks what the layout must have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}{reason}", .field.as_ref().map_or(String::new(), |field| format!("field {field}: ")))]
+pub struct BadRecord {
+    /// The field, where it is one.
+    pub field: Option<String>,
+    /// What is wrong and what to do.
+    pub reason: Reason,
+}
+
+impl FlatDecoder {
+    /// The decoder of a writer's schema: a record of null, boolean, int, long, float, double, string, bytes, fixed,
+    /// enum and unions of them, logical types by what they are written as.
+    ///
+    /// # Errors
+    /// [`Unreadable`] where the schema is nested, or does not have what the layout wants.
+    pub fn compile(writer: &Schema, layout: &Layout) -> Result<Self, Unreadable> {
+        let (steps, absent) = compile(writer, layout)?;
+        Ok(FlatDecoder {
+            layout: layout.clone(),
+            steps,
+            absent,
+        })
+    }
+
+    /// Appends the record that a body holds, which is all of `body`.
+    ///
+    /// # Errors
+    /// [`BadRecord`]; the columns are then as before.
+    pub fn append(&self, body: &[u8], columns: &mut Columns) -> Result<(), BadRecord> {
+        if !columns.layout().is(&self.layout) {
+            return Err(BadRecord {
+                field: None,
+                reason: Reason::Layout,
+            });
+        }
+        let mut body = Body(body);
+        for step in &self.steps {
+            if let Err(reason) = step.read(&mut body, columns) {
+                return Err(take_back(columns, Some(step), reason));
+            }
+        }
+        if !body.0.is_empty() {
+            return Err(take_back(columns, None, Reason::Trailing(body.0.len())));
+        }
+        for column in &self.absent {
+            columns.put_null(*column);
+        }
+        columns.row_done();
+        Ok(())
+    }
+}
+
+#[cold]
+fn take_back(columns: &mut Columns, step: Option<&Step>, reason: Reason) -> BadRecord {
+    columns.truncate(columns.rows());
+    BadRecord {
+        field: step.map(|step| step.field.clone()),
+        reason,
+    }
+}
+
+impl Step {
+    #[inline]
+    fn read(&self, body: &mut Body<'_>, columns: &mut Columns) -> Result<(), Reason> {
+        match &self.shape {
+            Shape::One(leaf) => leaf.read(body, columns),
+            Shape::Union(branches) => {
+                let wrong = |branch| Reason::Branch {
+                    branch,
+                    branches: branches.len(),
+                };
+                let index = body.index(branches.len())?.map_err(wrong)?;
+                match branches.get(index) {
+                    Some(leaf) => leaf.read(body, columns),
+                    None => Err(wrong(index as i64)),
+                }
+            }
+        }
+    }
+}
+
+impl Leaf {
+    #[inline]
+    fn read(&self, body: &mut Body<'_>, columns: &mut Columns) -> Result<(), Reason> {
+        match &self.wire {
+            Wire::Null => match self.to {
+                To::Column(column) => columns.put_null(column),
+                to => to.refuse()?,
+            },
+            Wire::Boolean => {
+                let number = f64::from(u8::from(body.boolean()?));
+                self.to.number(columns, number)?;
+            }
+            Wire::Int => {
+                let number = f64::from(body.int()?);
+                self.to.number(columns, number)?;
+            }
+            Wire::Long => {
+                let long = body.long()?;
+                match self.to {
+                    To::Time(column, 1) => columns.put_time(column, long),
+                    To::Time(column, units) => columns.put_time(column, long.div_euclid(units)),
+                    to => to.number(columns, long as f64)?,
+                }
+            }
+            Wire::Float => {
+                let number = f64::from(f32::from_le_bytes(body.array()?));
+                self.to.number(columns, number)?;
+            }
+            Wire::Double => {
+                let number = f64::from_le_bytes(body.array()?);
+                self.to.number(columns, number)?;
+            }
+            Wire::Text => {
+                let text = body.text()?;
+                self.to.text(columns, text)?;
+            }
+            Wire::Bytes => {
+                body.prefixed()?;
+                self.to.refuse()?;
+            }
+            Wire::Fixed(size) => {
+                let bytes = body.bytes(*size)?;
+                match (self.to, bytes.try_into()) {
+                    (To::Column(column), Ok(id)) => columns.put_origin(column, id),
+                    (to, _) => to.refuse()?,
+                }
+            }
+            Wire::Enum(symbols) => {
+                let wrong = |symbol| Reason::Symbol {
+                    symbol,
+                    symbols: symbols.len(),
+                };
+                let index = body.index(symbols.len())?.map_err(wrong)?;
+                let symbol = symbols.get(index).ok_or(wrong(index as i64))?;
+                self.to.text(columns, symbol)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl To {
+    #[inline]
+    fn number(self, columns: &mut Columns, number: f64) -> Result<(), Reason> {
+        match self {
+            To::Column(column) => {
+                columns.put_number(column, number);
+                Ok(())
+            }
+            to => to.refuse(),
+        }
+    }
+
+    #[inline]
+    fn text(self, columns: &mut Columns, text: &str) -> Result<(), Reason> {
+        match self {
+            To::Column(column) => columns.put_text(column, text),
+            to => to.refuse(),
+        }
+    }
+
+    /// Nothing, where nobody wants the value.
+    fn refuse(self) -> Result<(), Reason> {
+        match self {
+            To::Refuse(reason) => Err(reason),
+            _ => Ok(()),
+        }
+    }
+}
