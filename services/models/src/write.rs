@@ -55,7 +55,10 @@ impl TreeTable {
         self.weight.push(weight);
     }
 
-    #[allow(clippy::too_many_arguments)]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the columns of one table; two callers, above"
+    )]
     fn node(
         &mut self,
         tree: i64,
