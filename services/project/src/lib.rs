@@ -5,7 +5,7 @@
 //! compiler tells it: file, line, column, the line with a caret, what is wrong and what to write instead. Nothing else
 //! is read: no environment, no other file.
 //!
-//! A file passes through three rooms. `tree` reads YAML into nodes that know where they stand; [`check`] holds them
+//! A file passes through three rooms. `tree` reads YAML into nodes that know where they stand; `check` holds them
 //! against the `grammar`, the one table of keys, types, ranges, defaults and docs, from which [`json_schema`] for
 //! editors is made too; `lower` builds the definition and follows the names.
 #![forbid(unsafe_code)]
