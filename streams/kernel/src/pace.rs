@@ -3,9 +3,10 @@
 //! The pacer opens a step, its caller publishes the rows, the pacer waits for quiet and ticks, and repeats the tick
 //! with the same time and the next round, each after quiet, until a round adds nothing but ticks and turns.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use mainstem_schemas::events::{ClockTicked, Event, StepOpened};
+use mainstem_schemas::events::{ClockTicked, Event, RunTaken, StepOpened};
 use mainstem_schemas::{Batch, Catalog, Envelope, EventId, Millis, topics};
 
 use crate::log::{CommitError, Log, LogError, Partition, Reader, Writer};
@@ -117,6 +118,11 @@ impl<'a> Pacer<'a> {
     /// [`PaceError`]; `stop` is asked between looks.
     pub fn settle(&mut self, time: Millis, stop: &dyn Fn() -> bool) -> Result<(), PaceError> {
         self.wait_quiet(stop)?;
+        // A pacer that was killed among the rounds of this time goes on where it was: one empty round more would
+        // number everything after it otherwise.
+        if self.last.time == time && self.last.round > 0 && !self.last_round_added()? {
+            return Ok(());
+        }
         let mut ends = self.ends()?;
         for _ in 0..MAX_ROUNDS {
             let tick = ClockTicked {
@@ -146,6 +152,29 @@ impl<'a> Pacer<'a> {
             }
             self.log.wait(seen, LOOK);
         }
+    }
+
+    /// Whether anything but ticks and turns was written because of the last tick: by the turns that took it and
+    /// those after them.
+    fn last_round_added(&mut self) -> Result<bool, PaceError> {
+        let clock = Partition::new(&topics::fixed(&self.project, "clock"), 0);
+        let tick = self.reader.range(&clock)?.end as i64;
+        let (mut behind, mut added) = (BTreeSet::new(), false);
+        crate::worker::read_events(
+            self.reader.as_mut(),
+            &self.catalog,
+            &topics::fixed(&self.project, "turns"),
+            |e| {
+                let Event::Turn(turn) = e else { return };
+                let took = |run: &RunTaken| run.topic == clock.topic.as_ref() && run.next >= tick;
+                if turn.runs.iter().any(took) {
+                    behind.insert(turn.task.clone());
+                }
+                added |= behind.contains(&turn.task)
+                    && (!turn.outputs.is_empty() || turn.runs.iter().all(|r| !took(r)));
+            },
+        )?;
+        Ok(added)
     }
 
     fn ends(&mut self) -> Result<Vec<u64>, PaceError> {

@@ -58,6 +58,13 @@ pub enum TaskError {
 /// How often a task's state is stored: a restore folds at most this many records again, in some seconds.
 const SNAPSHOT_RECORDS: u64 = 1_000_000;
 
+/// Schemas and definitions are taken whole, for every other record may refer to any of them: some hundreds of small
+/// records in the life of a log.
+const WHOLE: FetchLimit = FetchLimit {
+    records: usize::MAX,
+    bytes: 256 << 20,
+};
+
 /// A task with its place in its inputs.
 pub struct Runner {
     /// What the task is.
@@ -129,6 +136,7 @@ impl Runner {
             if full && rank >= rank::FIRST {
                 continue;
             }
+            let limit = if rank < rank::CLOCK { WHOLE } else { limit };
             let fetched = reader.fetch(
                 &self.partitions[rank],
                 self.positions[rank],
@@ -147,10 +155,10 @@ impl Runner {
             .map_err(|fault| self.fault(fault))
     }
 
-    /// Broadcast inputs that were cut by the limit are read on before any data: data may refer to what follows.
+    /// A clock that was cut by the limit is read on before any data: a later step may cover their rows.
     fn hold_data_back(&mut self, limit: FetchLimit) {
-        let cut = |batch: &Batch| batch.len() >= limit.records || batch.bytes() >= limit.bytes;
-        if self.batches[..rank::FIRST].iter().any(cut) {
+        let clock = &self.batches[rank::CLOCK];
+        if clock.len() >= limit.records || clock.bytes() >= limit.bytes {
             self.batches[rank::FIRST..]
                 .iter_mut()
                 .for_each(Batch::clear);

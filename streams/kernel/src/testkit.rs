@@ -1,3 +1,5 @@
-//! For tests of other crates: the conformance suite of the log port, and the crash harness of machines.
+//! For tests of other crates: the conformance suite of the log port, the crash harness of machines, toy machines.
 
 pub mod conformance;
+pub mod harness;
+pub mod toys;
