@@ -1,1 +1,25 @@
-//! mainstem-host
+//! The services: what Mainstem does. Each is a thin shell around rooms that think; all share one log and one store.
+//!
+//! | Service | Does |
+//! |---|---|
+//! | [`apply`] | makes a definition an event |
+//! | [`publisher`] | files and streams into sources, live or paced |
+//! | [`processor`] | hosts the tasks: workers that take turns, commit, then act |
+//! | [`trainer`] | brings effects about: data sets, trainings, baselines |
+//! | [`gateway`] | HTTP: records in, predictions out, commands, health |
+//! | [`auditor`] | recomputes, compares, explains |
+//! | [`summary`] | what happened, read back from the log, for terminals and reports |
+#![forbid(unsafe_code)]
+
+pub mod apply;
+pub mod auditor;
+pub mod blobs;
+pub mod gateway;
+pub mod processor;
+pub mod publisher;
+pub mod resolver;
+pub mod store;
+pub mod summary;
+pub mod trainer;
+
+pub use store::Store;

@@ -1,0 +1,99 @@
+//! What every service opens: the log and the blobs of one directory.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use mainstem_kernel::log::{Log, LogError, Partition, Reader};
+use mainstem_kernel::worker::read_catalog;
+use mainstem_log_local::LocalLog;
+use mainstem_schemas::Catalog;
+use mainstem_schemas::definition::Project;
+use mainstem_schemas::events::Event;
+
+use crate::blobs::DirBlobs;
+
+/// A log and its blobs.
+#[derive(Clone)]
+pub struct Store {
+    /// Where they lie.
+    pub dir: PathBuf,
+    /// The log.
+    pub log: Arc<dyn Log>,
+    /// The blobs.
+    pub blobs: Arc<DirBlobs>,
+}
+
+/// Why a service cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The log refuses.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The blobs refuse.
+    #[error("{0}")]
+    Blobs(String),
+    /// No definition was applied yet.
+    #[error("{0} holds no project; apply one first: mainstem apply -f mainstem.yaml --dir {0}")]
+    Empty(String),
+    /// The definition is of a newer version of the product.
+    #[error("the definition in the log cannot be read: {0}; use the version that applied it, or a newer one")]
+    Definition(String),
+}
+
+impl Store {
+    /// Opens the embedded log and the blobs of a directory; creates them where they are missing.
+    ///
+    /// # Errors
+    /// Where the directory cannot be used.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        let log = LocalLog::open(dir)?;
+        let blobs = DirBlobs::open(&dir.join("blobs")).map_err(StoreError::Blobs)?;
+        Ok(Store { dir: dir.to_owned(), log: Arc::new(log), blobs: Arc::new(blobs) })
+    }
+
+    /// The project in force: the last definition of the log's only project.
+    ///
+    /// # Errors
+    /// [`StoreError::Empty`] where there is none.
+    pub fn project(&self) -> Result<Project, StoreError> {
+        let empty = || StoreError::Empty(self.dir.display().to_string());
+        let topics = self.log.topics()?;
+        let name = topics.iter().find_map(|topic| topic.name.strip_suffix(".definitions")).ok_or_else(empty)?;
+        let mut reader = self.log.reader()?;
+        let mut last = None;
+        let catalog = read_catalog(reader.as_mut(), name)?;
+        each_event(reader.as_mut(), &catalog, &Partition::new(&format!("{name}.definitions"), 0), |_, event| {
+            if let Event::DefinitionApplied(applied) = event {
+                last = Some(applied.definition);
+            }
+        })?;
+        let definition = last.ok_or_else(empty)?;
+        serde_json::from_str(&definition).map_err(|error| StoreError::Definition(error.to_string()))
+    }
+
+    /// The schemas of a project as of now.
+    ///
+    /// # Errors
+    /// The log's.
+    pub fn catalog(&self, project: &str) -> Result<Catalog, StoreError> {
+        Ok(read_catalog(self.log.reader()?.as_mut(), project)?)
+    }
+}
+
+/// Hands every event of a partition to `take`, with its record.
+///
+/// # Errors
+/// The reader's, or a damaged event.
+pub fn each_event(
+    reader: &mut dyn Reader,
+    catalog: &Catalog,
+    partition: &Partition,
+    mut take: impl FnMut(&mainstem_schemas::RecordRef<'_>, Event),
+) -> Result<(), LogError> {
+    mainstem_kernel::worker::for_each(reader, partition, |record| {
+        let event = Event::decode(catalog, record.value.unwrap_or_default());
+        let damaged = |error| LogError::Damaged(format!("{partition} at offset {}: {error}", record.offset));
+        take(&record, event.map_err(damaged)?);
+        Ok(())
+    })
+}
