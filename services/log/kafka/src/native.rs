@@ -1,0 +1,175 @@
+//! The calls of librdkafka that rdkafka does not wrap, or wraps slowly: the only unsafe code of the workspace.
+//!
+//! Batch consumption (half the CPU a record, and the offset of an end-of-partition event, which rdkafka drops), the
+//! application's position in one partition, and a flush that does not wait in steps of 100 ms.
+
+use std::collections::VecDeque;
+use std::ffi::{CStr, CString};
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mainstem_schemas::Batch;
+use rdkafka::bindings as sys;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
+
+/// The queue of one partition of a consumer.
+pub(crate) struct Queue {
+    queue: NonNull<sys::rd_kafka_queue_t>,
+    topic: CString,
+    partition: i32,
+    // Last, for the queue must be destroyed before the client.
+    consumer: Arc<BaseConsumer>,
+}
+
+// SAFETY: librdkafka's handles may be used and destroyed by any thread; a `Queue` owns its handle.
+unsafe impl Send for Queue {}
+
+/// A message, or an event of its partition.
+pub(crate) struct Message(NonNull<sys::rd_kafka_message_t>);
+
+// SAFETY: a message is plain memory that librdkafka hands over; it may be read and destroyed by any thread.
+unsafe impl Send for Message {}
+
+impl Queue {
+    /// Takes the partition's records out of the consumer's common queue; to be called before the partition is
+    /// assigned. Nothing where the name holds a zero byte.
+    pub(crate) fn of(consumer: &Arc<BaseConsumer>, topic: &str, partition: i32) -> Option<Self> {
+        let topic = CString::new(topic).ok()?;
+        let client = consumer.client().native_ptr();
+        // SAFETY: the client lives as long as the `Arc`; the name is copied by the callee. A null destination ends
+        // the forwarding to the common queue.
+        let queue = unsafe {
+            let queue = sys::rd_kafka_queue_get_partition(client, topic.as_ptr(), partition);
+            let queue = NonNull::new(queue)?;
+            sys::rd_kafka_queue_forward(queue.as_ptr(), ptr::null_mut());
+            queue
+        };
+        Some(Queue {
+            queue,
+            topic,
+            partition,
+            consumer: consumer.clone(),
+        })
+    }
+
+    /// Appends up to `max` messages and events; waits for as many, so `wait` is zero unless `max` is one.
+    pub(crate) fn take(&self, max: usize, wait: Duration, into: &mut VecDeque<Message>) {
+        let mut messages: Vec<*mut sys::rd_kafka_message_t> = vec![ptr::null_mut(); max];
+        // SAFETY: the array has room for `max` pointers; each pointer that is written is ours to destroy.
+        let count = unsafe {
+            sys::rd_kafka_consume_batch_queue(
+                self.queue.as_ptr(),
+                wait.as_millis().min(60_000) as i32,
+                messages.as_mut_ptr(),
+                max,
+            )
+        };
+        let taken = messages
+            .into_iter()
+            .take(usize::try_from(count).unwrap_or(0));
+        into.extend(taken.filter_map(NonNull::new).map(Message));
+    }
+
+    /// The offset after the last message, control record or (by one too many) event that was taken.
+    pub(crate) fn position(&self) -> Option<u64> {
+        // SAFETY: the list lives until it is destroyed below; its one element exists.
+        let offset = unsafe {
+            let list = sys::rd_kafka_topic_partition_list_new(1);
+            sys::rd_kafka_topic_partition_list_add(list, self.topic.as_ptr(), self.partition);
+            sys::rd_kafka_position(self.consumer.client().native_ptr(), list);
+            let offset = (*(*list).elems).offset;
+            sys::rd_kafka_topic_partition_list_destroy(list);
+            offset
+        };
+        u64::try_from(offset).ok()
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        // SAFETY: the handle is ours and is not used again.
+        unsafe { sys::rd_kafka_queue_destroy(self.queue.as_ptr()) }
+    }
+}
+
+impl Message {
+    /// What kind of event this is, where it is no record.
+    pub(crate) fn event(&self) -> Option<RDKafkaErrorCode> {
+        let code = self.raw().err;
+        (code != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR).then(|| code.into())
+    }
+
+    /// Offset of the record, or where the event happened.
+    pub(crate) fn offset(&self) -> u64 {
+        u64::try_from(self.raw().offset).unwrap_or(0)
+    }
+
+    /// Appends the record with its offset and timestamp.
+    pub(crate) fn push_to(&self, batch: &mut Batch) {
+        let raw = self.raw();
+        // SAFETY: key and payload are null or point to as many bytes, for the life of the message.
+        let (key, value) = unsafe { (bytes(raw.key, raw.key_len), bytes(raw.payload, raw.len)) };
+        // SAFETY: the message is valid; the kind of timestamp is not asked for.
+        let timestamp = unsafe { sys::rd_kafka_message_timestamp(raw, ptr::null_mut()) };
+        let headers = self.headers();
+        let headers = headers.iter().map(|(name, value)| (name.as_ref(), *value));
+        batch.push(key, value, headers);
+        batch.stamp_last(self.offset(), timestamp);
+    }
+
+    fn headers(&self) -> Vec<(std::borrow::Cow<'_, str>, &[u8])> {
+        let mut found = Vec::new();
+        let mut headers = ptr::null_mut();
+        // SAFETY: the headers live in the message, and so does each name and value that is handed out; an index
+        // beyond the last answers with an error.
+        unsafe {
+            let none = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+            if sys::rd_kafka_message_headers(self.0.as_ptr(), &mut headers) != none {
+                return found;
+            }
+            let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0);
+            while sys::rd_kafka_header_get_all(
+                headers,
+                found.len(),
+                &mut name,
+                &mut value,
+                &mut size,
+            ) == none
+            {
+                let value = bytes(value, size).unwrap_or_default();
+                found.push((CStr::from_ptr(name).to_string_lossy(), value));
+            }
+        }
+        found
+    }
+
+    fn raw(&self) -> &sys::rd_kafka_message_t {
+        // SAFETY: the pointer is valid until it is destroyed on drop.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Drop for Message {
+    fn drop(&mut self) {
+        // SAFETY: the message is ours and is not used again.
+        unsafe { sys::rd_kafka_message_destroy(self.0.as_ptr()) }
+    }
+}
+
+/// Sends what waits at once, whatever the linger, and waits for the broker's answers; says whether all have come.
+pub(crate) fn flush<C: ProducerContext>(producer: &BaseProducer<C>, wait: Duration) -> bool {
+    let wait = wait.as_millis().min(60_000) as i32;
+    // SAFETY: the client lives as long as the producer that is borrowed.
+    let code = unsafe { sys::rd_kafka_flush(producer.client().native_ptr(), wait) };
+    code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
+}
+
+/// # Safety
+/// `at` is null or points to `length` bytes that live as long as `'a`.
+unsafe fn bytes<'a>(at: *const std::ffi::c_void, length: usize) -> Option<&'a [u8]> {
+    // SAFETY: as the caller promises.
+    (!at.is_null()).then(|| unsafe { std::slice::from_raw_parts(at.cast(), length) })
+}

@@ -1,0 +1,324 @@
+//! One transactional producer: records and offsets become visible together, or not at all.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use mainstem_kernel::log::{CommitError, LogError, Partition};
+use mainstem_schemas::Batch;
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
+
+use crate::cluster::{Cluster, lock};
+use crate::settings::{self, MAX_RECORD, Role, TRANSACTION_MS};
+use crate::{error, native};
+
+/// How long a step of a transaction is tried: beyond it the broker has aborted the transaction by itself.
+const PATIENCE: Duration = Duration::from_millis(TRANSACTION_MS);
+
+/// How long the end of a commit is waited for before it counts as unknown: a broker that restarts is back by then.
+const END: Duration = Duration::from_secs(30);
+
+/// One wait for answers, before errors are looked at.
+const STEP: Duration = Duration::from_millis(50);
+
+/// How long a commit waits to be visible, where others hold it back: it is committed, and readers wait anyway.
+const SEEN: Duration = Duration::from_millis(500);
+
+/// Partitions with an end beyond a transaction's records.
+type Written = Vec<(Partition, u64)>;
+
+/// Offsets that a transaction sends, each with the membership that may send them.
+pub(crate) struct Sent {
+    pub(crate) offsets: TopicPartitionList,
+    pub(crate) member: Arc<ConsumerGroupMetadata>,
+}
+
+/// A producer under a transactional id.
+pub(crate) struct Transactions {
+    producer: BaseProducer<Failures>,
+    cluster: Arc<Cluster>,
+    name: String,
+    /// Why the producer writes nothing any more.
+    spent: Option<CommitError>,
+}
+
+/// The first record that was not delivered.
+#[derive(Default)]
+struct Failures(Mutex<Option<RDKafkaErrorCode>>);
+
+impl ClientContext for Failures {}
+
+impl ProducerContext for Failures {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((why, _)) = result {
+            lock(&self.0).get_or_insert(why.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail));
+        }
+    }
+}
+
+/// Why a transaction cannot go on.
+enum Stop {
+    /// A step failed.
+    Step(KafkaError),
+    /// A record was not delivered.
+    Record(RDKafkaErrorCode),
+}
+
+impl From<KafkaError> for Stop {
+    fn from(why: KafkaError) -> Self {
+        Stop::Step(why)
+    }
+}
+
+impl Transactions {
+    /// Takes the transactional id over: whoever had it is fenced, and what it left open is aborted.
+    pub(crate) fn open(cluster: Arc<Cluster>, id: &str, name: String) -> Result<Self, LogError> {
+        let config = settings::config(&cluster.options, Role::Producer { id });
+        let producer: BaseProducer<Failures> = config
+            .create_with_context(Failures::default())
+            .map_err(|e| error::log(&e))?;
+        let deadline = Instant::now() + END;
+        while let Err(why) = producer.init_transactions(PATIENCE) {
+            if !facts(&why).retriable || Instant::now() > deadline {
+                return Err(error::log(&why));
+            }
+        }
+        Ok(Transactions {
+            producer,
+            cluster,
+            name,
+            spent: None,
+        })
+    }
+
+    /// Writes records and offsets in one transaction.
+    pub(crate) fn commit(
+        &mut self,
+        records: &[&(Partition, Batch)],
+        offsets: &[Sent],
+    ) -> Result<(), CommitError> {
+        if let Some(spent) = &self.spent {
+            return Err(spent.clone());
+        }
+        for (partition, batch) in records {
+            self.cluster.require(partition)?;
+            fits(partition, batch)?;
+        }
+        if offsets.is_empty() && records.iter().all(|(_, batch)| batch.is_empty()) {
+            return Ok(());
+        }
+        *lock(&self.producer.context().0) = None;
+        match self.write(records, offsets) {
+            Ok(written) => {
+                self.finish()?;
+                self.await_seen(&written);
+                Ok(())
+            }
+            Err(stop) => Err(self.abort(stop)),
+        }
+    }
+
+    /// Everything but the end. The records are with the brokers *before* the offsets are sent: what was accepted
+    /// under an old generation of the group is then below the end that the next owner looks up (see `turns`).
+    fn write(&self, records: &[&(Partition, Batch)], offsets: &[Sent]) -> Result<Written, Stop> {
+        self.producer.begin_transaction()?;
+        let deadline = Instant::now() + PATIENCE;
+        for (partition, batch) in records {
+            for row in 0..batch.len() {
+                self.send(partition, batch, row, deadline)?;
+            }
+        }
+        self.flush(deadline)?;
+        let written = self.written(records);
+        for sent in offsets {
+            self.retry(deadline, || {
+                self.producer
+                    .send_offsets_to_transaction(&sent.offsets, &sent.member, PATIENCE)
+            })?;
+        }
+        Ok(written)
+    }
+
+    /// The ends beyond what was just written. A log that does not answer has none: the wait for them is a courtesy.
+    fn written(&self, records: &[&(Partition, Batch)]) -> Written {
+        let full = records.iter().filter(|(_, batch)| !batch.is_empty());
+        let partitions: BTreeSet<Partition> = full.map(|(at, _)| at.clone()).collect();
+        let partitions: Vec<Partition> = partitions.into_iter().collect();
+        let ends = self
+            .cluster
+            .offsets(&partitions, Offset::End, false)
+            .unwrap_or_default();
+        partitions.into_iter().zip(ends).collect()
+    }
+
+    /// Waits until a reader sees what was committed. The coordinator acknowledges a commit before it has written the
+    /// markers that make it visible, a millisecond or so later; other writers' open transactions may hold it longer.
+    fn await_seen(&self, written: &Written) {
+        let (partitions, ends): (Vec<Partition>, Vec<u64>) = written.iter().cloned().unzip();
+        let deadline = Instant::now() + SEEN;
+        loop {
+            let decided = self.cluster.offsets(&partitions, Offset::End, true);
+            let seen = decided.is_ok_and(|decided| decided.iter().zip(&ends).all(|(d, e)| d >= e));
+            if seen || Instant::now() > deadline {
+                return;
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    }
+
+    fn send(
+        &self,
+        partition: &Partition,
+        batch: &Batch,
+        row: usize,
+        deadline: Instant,
+    ) -> Result<(), Stop> {
+        let Some(record) = batch.get(row) else {
+            return Ok(());
+        };
+        let mut headers = None;
+        for (key, value) in record.headers() {
+            let found = headers.take().unwrap_or_else(OwnedHeaders::new);
+            headers = Some(found.insert(Header {
+                key,
+                value: Some(value),
+            }));
+        }
+        let mut send: BaseRecord<'_, [u8], [u8]> =
+            BaseRecord::to(&partition.topic).partition(partition.index as i32);
+        (send.key, send.payload, send.headers) = (record.key, record.value, headers);
+        loop {
+            match self.producer.send(send) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), again))
+                    if Instant::now() < deadline =>
+                {
+                    native::flush(&self.producer, STEP);
+                    self.producer.poll(Duration::ZERO);
+                    send = again;
+                }
+                Err((why, _)) => return Err(why.into()),
+            }
+        }
+    }
+
+    /// Waits until the brokers have every record. rdkafka's own flush (which its commit calls too) then returns at
+    /// once; left to itself it waits in steps of 100 ms.
+    fn flush(&self, deadline: Instant) -> Result<(), Stop> {
+        loop {
+            let done = native::flush(&self.producer, STEP);
+            self.producer.poll(Duration::ZERO);
+            if let Some(code) = *lock(&self.producer.context().0) {
+                return Err(Stop::Record(code));
+            }
+            if done {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(Stop::Record(RDKafkaErrorCode::MessageTimedOut));
+            }
+        }
+    }
+
+    fn retry(
+        &self,
+        deadline: Instant,
+        mut step: impl FnMut() -> Result<(), KafkaError>,
+    ) -> Result<(), KafkaError> {
+        loop {
+            match step() {
+                Err(why) if facts(&why).retriable && Instant::now() < deadline => {}
+                other => return other,
+            }
+        }
+    }
+
+    fn finish(&mut self) -> Result<(), CommitError> {
+        let ended = self.retry(Instant::now() + END, || {
+            self.producer.commit_transaction(PATIENCE)
+        });
+        match ended {
+            Ok(()) => Ok(()),
+            Err(why) if facts(&why).abortable => Err(self.abort(Stop::Step(why))),
+            Err(why) => Err(self.spend(&why)),
+        }
+    }
+
+    /// Aborts, and says what that means for the caller.
+    fn abort(&mut self, stop: Stop) -> CommitError {
+        if let Stop::Step(why) = &stop
+            && facts(why).fatal
+        {
+            return self.spend(why);
+        }
+        let end = Instant::now() + END;
+        if let Err(why) = self.retry(end, || self.producer.abort_transaction(PATIENCE)) {
+            return self.spend(&why);
+        }
+        let why = match stop {
+            Stop::Step(why) => why,
+            Stop::Record(code) => KafkaError::MessageProduction(code),
+        };
+        match why.rdkafka_error_code() {
+            Some(code) if error::is_fenced(code) => CommitError::Fenced(self.name.clone()),
+            Some(RDKafkaErrorCode::MessageSizeTooLarge) => CommitError::Log(error::log(&why)),
+            _ => CommitError::Aborted(why.to_string()),
+        }
+    }
+
+    /// The producer is of no more use.
+    fn spend(&mut self, why: &KafkaError) -> CommitError {
+        let fatal = self.producer.client().fatal_error().map(|(code, _)| code);
+        let code = fatal.or(why.rdkafka_error_code());
+        let error = match code {
+            Some(code) if error::is_fenced(code) => CommitError::Fenced(self.name.clone()),
+            _ => CommitError::Unknown(format!("{}: {why}", self.name)),
+        };
+        self.spent = Some(error.clone());
+        error
+    }
+}
+
+/// What librdkafka says an error is.
+#[derive(Default)]
+struct Facts {
+    fatal: bool,
+    retriable: bool,
+    abortable: bool,
+}
+
+fn facts(error: &KafkaError) -> Facts {
+    match error {
+        KafkaError::Transaction(error) => Facts {
+            fatal: error.is_fatal(),
+            retriable: error.is_retriable(),
+            abortable: error.txn_requires_abort(),
+        },
+        // rdkafka's commit flushes first, and its flush has but one way to fail.
+        KafkaError::Flush(_) => Facts {
+            retriable: true,
+            ..Facts::default()
+        },
+        _ => Facts::default(),
+    }
+}
+
+fn fits(partition: &Partition, batch: &Batch) -> Result<(), LogError> {
+    for row in 0..batch.len() {
+        let size = batch.frames(row..row + 1).len();
+        if size > MAX_RECORD {
+            return Err(LogError::TooLarge {
+                what: format!("a record for {partition}"),
+                size,
+                limit: MAX_RECORD,
+            });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,220 @@
+//! A worker: a member of every room's group, and one transactional producer.
+//!
+//! A task is owned by the worker that the group of its room gave its lead partition. Each commit sends the offset of
+//! the lead with the membership *of that assignment*: once the group has moved on, the broker refuses the commit, and
+//! the zombie learns that it is one. A task without a lead has a slot, a partition of the topic `<project>.slots`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use mainstem_kernel::log::{
+    Assignment, Commit, CommitError, LogError, Partition, TopicSpec, Worker,
+};
+use mainstem_kernel::{TaskId, TaskSpec};
+use mainstem_schemas::partition::partition_of;
+use mainstem_schemas::{Batch, topics};
+
+use crate::cluster::Cluster;
+use crate::producer::Transactions;
+use crate::room::{Hands, Hung, Lead, Room};
+use crate::turns::Turns;
+use crate::watch::Watch;
+
+/// Slots of tasks without a lead: more than a project has doors, and few enough for a group to hand out at once.
+const SLOTS: u32 = 16;
+
+/// A worker.
+pub(crate) struct KafkaWorker {
+    cluster: Arc<Cluster>,
+    watch: Arc<Watch>,
+    turns: Arc<Turns>,
+    transactions: Transactions,
+    /// By the group's name.
+    rooms: BTreeMap<String, Room>,
+    owned: BTreeMap<TaskId, Place>,
+    /// The broker refused a commit: what is still ours is taken up anew.
+    fenced: bool,
+}
+
+/// A lead partition in a group.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    group: String,
+    lead: Partition,
+}
+
+impl KafkaWorker {
+    pub(crate) fn join(
+        cluster: Arc<Cluster>,
+        watch: Arc<Watch>,
+        turns: Arc<Turns>,
+        name: &str,
+    ) -> Result<Self, LogError> {
+        let id = format!("{}-worker-{name}", cluster.options.project);
+        let transactions = Transactions::open(cluster.clone(), &id, format!("worker {name}"))?;
+        Ok(KafkaWorker {
+            cluster,
+            watch,
+            turns,
+            transactions,
+            rooms: BTreeMap::new(),
+            owned: BTreeMap::new(),
+            fenced: false,
+        })
+    }
+
+    /// The tasks by the group that shares them out: one a room.
+    fn groups(&self, tasks: &[TaskSpec]) -> Result<BTreeMap<String, Vec<Hung>>, LogError> {
+        let mut groups: BTreeMap<String, Vec<Hung>> = BTreeMap::new();
+        for task in tasks {
+            let room = task.id.0.split('/').next().unwrap_or_default();
+            let lead = match &task.lead {
+                Some(lead) => lead.clone(),
+                None => self.slot(task)?,
+            };
+            let group = format!("{}.{room}", task.project);
+            let (id, project) = (task.id.clone(), task.project.clone());
+            groups
+                .entry(group)
+                .or_default()
+                .push(Hung { id, project, lead });
+        }
+        Ok(groups)
+    }
+
+    fn slot(&self, task: &TaskSpec) -> Result<Partition, LogError> {
+        let name = topics::fixed(&task.project, "slots");
+        let count = match self.cluster.count(&name)? {
+            Some(count) => count,
+            None => {
+                let slots = TopicSpec {
+                    name: name.clone(),
+                    partitions: SLOTS,
+                };
+                self.cluster.create(&[slots])?;
+                SLOTS
+            }
+        };
+        Ok(Partition::new(
+            &name,
+            partition_of(task.id.0.as_bytes(), count),
+        ))
+    }
+
+    /// Checks a commit, and adds to `leads` what the offset of its lead will say.
+    fn plan(&self, commit: &Commit, leads: &mut BTreeMap<Place, Lead>) -> Result<(), CommitError> {
+        let fenced = || CommitError::Fenced(commit.task.to_string());
+        let place = self
+            .owned
+            .get(&commit.task)
+            .filter(|_| !self.fenced)
+            .ok_or_else(fenced)?;
+        let room = self.rooms.get(&place.group).ok_or_else(fenced)?;
+        if room.membership().is_none() {
+            let why = format!("the workers of group {} are changing", place.group);
+            return Err(CommitError::Aborted(why));
+        }
+        let known = room.lead(&place.lead).ok_or_else(fenced)?;
+        let lead = leads.entry(place.clone()).or_insert_with(|| known.clone());
+        let Some(turn) = &commit.turn else {
+            return Ok(());
+        };
+        let expected = lead.expected(&commit.task);
+        if turn.number != expected {
+            let (task, number) = (&commit.task, turn.number);
+            let why = format!("{task} (turn {number} where {expected} is next)");
+            return Err(CommitError::Fenced(why));
+        }
+        lead.take(&commit.task, turn, &place.lead);
+        Ok(())
+    }
+}
+
+impl Worker for KafkaWorker {
+    fn assign(&mut self, tasks: &[TaskSpec]) -> Result<Assignment, LogError> {
+        let groups = self.groups(tasks)?;
+        self.rooms.retain(|group, _| groups.contains_key(group));
+        let mut now = BTreeMap::new();
+        let mut kept = BTreeSet::new();
+        for (group, tasks) in groups {
+            if !self.rooms.contains_key(&group) {
+                self.rooms
+                    .insert(group.clone(), Room::join(&self.cluster, &group)?);
+            }
+            let Some(room) = self.rooms.get_mut(&group) else {
+                continue;
+            };
+            let hands = room.poll(&self.turns, &tasks)?;
+            let places: BTreeMap<TaskId, Place> = tasks
+                .into_iter()
+                .map(|task| {
+                    let (group, lead) = (group.clone(), task.lead);
+                    (task.id, Place { group, lead })
+                })
+                .collect();
+            let ours: Vec<(TaskId, bool)> = match hands {
+                Hands::Joining => places.keys().map(|id| (id.clone(), true)).collect(),
+                Hands::Ours(ours) => ours,
+            };
+            let joining = self
+                .rooms
+                .get(&group)
+                .is_none_or(|room| room.membership().is_none());
+            for (id, same) in ours {
+                let Some(place) = places.get(&id) else {
+                    continue;
+                };
+                let had = self.owned.get(&id) == Some(place);
+                if joining && !had {
+                    continue;
+                }
+                if had && same && !self.fenced {
+                    kept.insert(id.clone());
+                }
+                now.insert(id, place.clone());
+            }
+        }
+        let changed = |tasks: &BTreeMap<TaskId, Place>| {
+            tasks
+                .keys()
+                .filter(|id| !kept.contains(id))
+                .cloned()
+                .collect()
+        };
+        let assignment = Assignment {
+            gained: changed(&now),
+            lost: changed(&self.owned),
+        };
+        (self.owned, self.fenced) = (now, false);
+        Ok(assignment)
+    }
+
+    fn commit(&mut self, commits: &[Commit]) -> Result<(), CommitError> {
+        let mut leads: BTreeMap<Place, Lead> = BTreeMap::new();
+        for commit in commits {
+            self.plan(commit, &mut leads)?;
+        }
+        let records: Vec<&(Partition, Batch)> =
+            commits.iter().flat_map(|commit| &commit.outputs).collect();
+        let mut sent = Vec::new();
+        for (group, room) in &self.rooms {
+            let here = leads.iter().filter(|(place, _)| place.group == *group);
+            sent.extend(room.sent(here.map(|(place, lead)| (&place.lead, lead)))?);
+        }
+        let committed = self.transactions.commit(&records, &sent);
+        match &committed {
+            Ok(()) => {
+                for (place, lead) in leads {
+                    if let Some(room) = self.rooms.get_mut(&place.group) {
+                        room.set_lead(place.lead, lead);
+                    }
+                }
+                self.watch.ring();
+            }
+            Err(CommitError::Fenced(_)) => self.fenced = true,
+            Err(CommitError::Unknown(_)) => self.rooms.values_mut().for_each(Room::doubt),
+            Err(_) => {}
+        }
+        committed
+    }
+}
