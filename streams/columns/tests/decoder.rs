@@ -1,4 +1,10 @@
 //! What decoders refuse, and in which words; columns that several writers fill; the schemas of sources and views.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
 
 use apache_avro::Schema;
 use arrow_array::{Array, cast::AsArray, types::Float64Type};

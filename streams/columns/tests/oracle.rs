@@ -1,4 +1,10 @@
 //! apache-avro is the oracle: what it writes is read alike, and what is accepted it reads alike.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
 
 use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
