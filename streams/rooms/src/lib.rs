@@ -15,9 +15,12 @@
 //! [`topology`] says which tasks a project implies and builds their machines.
 #![forbid(unsafe_code)]
 
+pub mod arrivals;
 pub mod audit;
 pub mod drift;
 pub mod features;
+#[cfg(test)]
+mod harness;
 pub mod registry;
 pub mod rollout;
 pub mod serving;

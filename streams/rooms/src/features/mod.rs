@@ -1,1 +1,237 @@
-//! The room features.
+//! The room of features: a row of numbers per arrival, from its entity's arrivals up to it.
+//!
+//! In come the arrivals of a view's source, out go rows of `features.<view>`, one for each arrival that can be taken, in
+//! order. The view's expressions are compiled once ([`plan`]); per entity the room remembers the last values of each
+//! operand that a lag or a window looks back on ([`entity`]), and nothing that was summed: a statistic is a function of
+//! its window's contents alone ([`window`], [`exact`]). So a row depends on the arrivals before it, and neither on
+//! where a run ends nor on when it is computed.
+//!
+//! A null, NaN or infinite value is *missing*. Windows leave missing values out; any other expression of one is missing,
+//! as is a result that is not finite, and a ratio to zero.
+//!
+//! An arrival that no row can come of goes, whole, to `quarantine` with the reason: no entity, no event time or one more
+//! than a day ahead, no record of a registered schema, or an event time that is not after the entity's newest, for
+//! windows that were passed are not computed again.
+//!
+//! Next rooms: [`serving`](crate::serving) predicts from the rows, [`drift`](crate::drift) measures them.
+
+mod compile;
+pub mod entity;
+pub mod exact;
+mod plan;
+#[cfg(test)]
+mod tests;
+pub mod window;
+
+use mainstem_columns::{Columns, put_features};
+use mainstem_kernel::{Context, Machine, Outbox, Run};
+use mainstem_schemas::Digest;
+use mainstem_schemas::definition::{Project, View, digest_of};
+use serde::{Deserialize, Serialize};
+
+use crate::arrivals::{self, Arrival, Decoders, Refusal, Refuser};
+use entity::Entities;
+pub use plan::{BadView, LONGEST, Plan};
+
+/// Outputs of the room.
+const ROWS: usize = 0;
+const QUARANTINE: usize = 1;
+
+/// Rows that are decoded before they are computed: columns of this many stay in the processor's cache.
+const CHUNK: usize = 1024;
+
+/// Names of a view's features, in the order in which its rows hold them: what its schema is made of.
+#[must_use]
+pub fn view_outputs(view: &View) -> Vec<String> {
+    view.features
+        .iter()
+        .map(|feature| feature.name.clone())
+        .collect()
+}
+
+/// Computes one view.
+#[derive(Clone, Debug)]
+pub struct FeatureMachine {
+    view: String,
+    /// Subject of the rows' schema.
+    subject: String,
+    name: String,
+}
+
+/// What it remembers.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct FeatureState {
+    /// Digest of the view that the entities were computed by.
+    view: Option<Digest>,
+    entities: Entities,
+    #[serde(skip)]
+    work: Option<Box<Work>>,
+}
+
+/// What is made from the definition, and made again after a restore.
+#[derive(Debug)]
+struct Work {
+    plan: Plan,
+    decoders: Decoders,
+    columns: Columns,
+    definition: Digest,
+    source: u16,
+}
+
+/// An arrival that was taken, and the place of its entity.
+struct Taken<'a> {
+    arrival: Arrival<'a>,
+    entity: usize,
+}
+
+impl FeatureMachine {
+    /// The machine of a view. `project` is the prefix of the topics.
+    #[must_use]
+    pub fn new(_project: &str, view: &str) -> Self {
+        FeatureMachine {
+            view: view.into(),
+            subject: format!("features.{view}"),
+            name: format!("features/{view}"),
+        }
+    }
+
+    fn prepare(&self, project: &Project) -> Result<Box<Work>, String> {
+        let view = project.views.get(&self.view);
+        let view = view.ok_or_else(|| format!("the definition has no view {}", self.view))?;
+        let source = project.sources.get(&view.source);
+        let source =
+            source.ok_or_else(|| format!("the definition has no source {}", view.source))?;
+        let plan =
+            Plan::compile(view, source).map_err(|bad| format!("view {}: {bad}", self.view))?;
+        Ok(Box::new(Work {
+            decoders: Decoders::new(plan.layout.clone()),
+            columns: Columns::new(&plan.layout),
+            plan,
+            definition: digest_of(view),
+            source: source.number,
+        }))
+    }
+
+    /// The work at hand, for a state that the same view computed.
+    fn work(&self, state: &mut FeatureState, cx: &Context<'_>) -> Result<Box<Work>, String> {
+        let work = match state.work.take() {
+            Some(work) => work,
+            None => self.prepare(cx.project)?,
+        };
+        if *state.view.get_or_insert(work.definition) != work.definition {
+            return Err(format!(
+                "view {} was changed; views are immutable under their names: name the changed one anew",
+                self.view
+            ));
+        }
+        Ok(work)
+    }
+
+    /// The place of the record's entity, if the record can be taken; its columns are then appended.
+    fn take<'a>(
+        entities: &mut Entities,
+        work: &mut Work,
+        cx: &Context<'_>,
+        arrival: Arrival<'a>,
+    ) -> Result<Taken<'a>, Refusal> {
+        let place = entities.find(arrival.entity);
+        let newest = place
+            .and_then(|at| entities.get_mut(at))
+            .map(|entity| entity.newest);
+        if let Some(newest) = newest.filter(|newest| arrival.time <= *newest) {
+            return Err(Refusal::NotNewer {
+                time: arrival.time,
+                newest,
+            });
+        }
+        work.decoders
+            .append(cx.catalog, arrival.schema, arrival.body, &mut work.columns)?;
+        let place = place.unwrap_or_else(|| entities.insert(arrival.entity, work.plan.entity()));
+        if let Some(entity) = entities.get_mut(place) {
+            entity.newest = arrival.time;
+        }
+        Ok(Taken {
+            arrival,
+            entity: place,
+        })
+    }
+
+    /// Computes and writes the rows that were taken.
+    fn flush(
+        entities: &mut Entities,
+        work: &mut Work,
+        id: u32,
+        taken: &mut Vec<Taken<'_>>,
+        out: &mut Outbox,
+    ) {
+        for (row, Taken { arrival, entity }) in taken.drain(..).enumerate() {
+            let Some(entity) = entities.get_mut(entity) else {
+                continue;
+            };
+            let values = work.plan.compute(entity, &work.columns, row);
+            let values = values
+                .iter()
+                .map(|value| Some(*value).filter(|value| !value.is_nan()));
+            out.put(ROWS, arrival.entity.as_bytes(), |frame| {
+                put_features(
+                    frame,
+                    id,
+                    &arrival.origin,
+                    arrival.time,
+                    arrival.entity,
+                    values,
+                );
+            });
+        }
+        work.columns.clear();
+    }
+}
+
+impl Machine for FeatureMachine {
+    const VERSION: u32 = 1;
+    type State = FeatureState;
+
+    fn define(&self, state: &mut FeatureState, _project: &Project) {
+        state.work = None;
+    }
+
+    fn fold(&self, state: &mut FeatureState, cx: &Context<'_>, run: &Run<'_>, out: &mut Outbox) {
+        let mut work = match self.work(state, cx) {
+            Ok(work) => work,
+            Err(why) => return out.fault(why),
+        };
+        let Some(id) = cx.catalog.id_of(&self.subject) else {
+            return out.fault(format!(
+                "no schema of {} is registered; run `mainstem apply`",
+                self.subject
+            ));
+        };
+        let partition = cx
+            .spec
+            .inputs
+            .get(run.input)
+            .map_or(0, |input| input.partition.index);
+        let definition = work.definition;
+        let refuser = Refuser {
+            input: run.input,
+            output: QUARANTINE,
+            definition: &definition,
+            name: &self.name,
+        };
+        let mut taken = Vec::with_capacity(run.batch.len().min(CHUNK));
+        for record in run.batch.iter() {
+            let (outside, arrival) = arrivals::open(&record, work.source, partition, cx.horizon);
+            match arrival
+                .and_then(|arrival| Self::take(&mut state.entities, &mut work, cx, arrival))
+            {
+                Ok(arrival) => taken.push(arrival),
+                Err(refusal) => refuser.quarantine(cx, &record, Some(outside), &refusal, out),
+            }
+            if taken.len() == CHUNK {
+                Self::flush(&mut state.entities, &mut work, id, &mut taken, out);
+            }
+        }
+        Self::flush(&mut state.entities, &mut work, id, &mut taken, out);
+        state.work = Some(work);
+    }
+}

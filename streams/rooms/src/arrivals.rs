@@ -1,0 +1,281 @@
+//! Arrivals as every room reads them: whom they are about, when, which row; and where those go that cannot be read.
+
+use std::collections::BTreeMap;
+
+use mainstem_columns::{BadRecord, Columns, FlatDecoder, Layout, Unreadable};
+use mainstem_kernel::machine::Context;
+use mainstem_kernel::outbox::{Head, Outbox};
+use mainstem_schemas::events::{Event, KeyBytes, RecordQuarantined};
+use mainstem_schemas::wire::{self, NotWire};
+use mainstem_schemas::{Catalog, Digest, EventId, Millis, RecordRef};
+
+/// Why a record is not taken: what is wrong, and what to do.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    /// Nobody knows whom it is about.
+    #[error("it has no key; write the entity as the record's key")]
+    NoKey,
+    /// A key in another encoding.
+    #[error("its key is not UTF-8; write the entity as text")]
+    KeyNotText,
+    /// Nobody knows when it happened.
+    #[error("it has no header ce_time; write the event time there, as 1996-08-19T04:00:00Z")]
+    NoTime,
+    /// A header that is no time.
+    #[error("its header ce_time is no time; write it as 1996-08-19T04:00:00Z")]
+    BadTime,
+    /// A clock gone wrong, or log time that stands still.
+    #[error(
+        "its event time {0} is more than a day ahead of log time; check the writer's clock, or publish with a pace that moves log time"
+    )]
+    Ahead(Millis),
+    /// A duplicate, a correction or a late record.
+    #[error(
+        "its event time {time} is equal to or older than {newest}, the newest of its entity, so that windows have passed it; publish an entity's records in the order of their event times, each once"
+    )]
+    NotNewer {
+        /// Event time of the record.
+        time: Millis,
+        /// The newest event time of the entity.
+        newest: Millis,
+    },
+    /// A tombstone.
+    #[error("it has no value; write a record")]
+    NoValue,
+    /// Not in the wire format.
+    #[error(transparent)]
+    NotWire(#[from] NotWire),
+    /// A schema that the log does not have.
+    #[error(
+        "schema id {0} is not registered in the topic `schemas`; register the writer's schema before writing with it"
+    )]
+    UnknownSchema(u32),
+    /// A schema that Avro does not read.
+    #[error("schema id {id} is no Avro schema: {why}")]
+    NotAvro {
+        /// The id.
+        id: u32,
+        /// The parser's words.
+        why: String,
+    },
+    /// A schema that cannot give what the room reads.
+    #[error("schema id {id}: {why}")]
+    Schema {
+        /// The id.
+        id: u32,
+        /// What is missing.
+        why: Unreadable,
+    },
+    /// A body that does not follow its schema.
+    #[error(transparent)]
+    Body(#[from] BadRecord),
+    /// A label that is no class.
+    #[error("its label {column} is {value}; a binary label is 0 or 1, false or true")]
+    NotBinary {
+        /// The column.
+        column: String,
+        /// What it holds.
+        value: f64,
+    },
+    /// A model that has no answer.
+    #[error("version {version} gave no number for this row; see that it takes missing inputs")]
+    NoAnswer {
+        /// The version.
+        version: String,
+    },
+    /// A derived topic that somebody else wrote to.
+    #[error("{0}; let nobody but the topic's own task write to it")]
+    NotOurs(String),
+}
+
+/// The outside of an arrival.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival<'a> {
+    /// Whom it is about: the key.
+    pub entity: &'a str,
+    /// Event time.
+    pub time: Millis,
+    /// Id of the row, or of its position in a foreign topic.
+    pub origin: EventId,
+    /// Id of the schema it was written with.
+    pub schema: u32,
+    /// The record.
+    pub body: &'a [u8],
+}
+
+/// What the headers say, as far as they do.
+#[derive(Clone, Copy, Debug)]
+pub struct Outside {
+    /// Id of the row, or of its position in a foreign topic.
+    pub origin: EventId,
+    /// Event time, where there is one.
+    pub time: Option<Millis>,
+}
+
+/// Reads the outside of an arrival: headers, key and the value's five bytes of header. `number` is the source's,
+/// `horizon` the event time beyond which a record is refused.
+pub fn open<'a>(
+    record: &RecordRef<'a>,
+    number: u16,
+    partition: u32,
+    horizon: Millis,
+) -> (Outside, Result<Arrival<'a>, Refusal>) {
+    let (mut id, mut source, mut time) = (None, &b""[..], None);
+    for (name, value) in record.headers() {
+        match name {
+            "ce_id" => id = Some(value),
+            "ce_source" => source = value,
+            "ce_time" => time = Some(std::str::from_utf8(value).ok().and_then(|t| t.parse().ok())),
+            _ => {}
+        }
+    }
+    let origin = match id {
+        Some(id) => named(id, source),
+        None => EventId::foreign(number, partition, record.offset),
+    };
+    let outside = Outside {
+        origin,
+        time: time.flatten(),
+    };
+    (outside, inside(record, origin, time, horizon))
+}
+
+fn inside<'a>(
+    record: &RecordRef<'a>,
+    origin: EventId,
+    time: Option<Option<Millis>>,
+    horizon: Millis,
+) -> Result<Arrival<'a>, Refusal> {
+    let key = record.key.ok_or(Refusal::NoKey)?;
+    let entity = std::str::from_utf8(key).map_err(|_| Refusal::KeyNotText)?;
+    let time = time.ok_or(Refusal::NoTime)?.ok_or(Refusal::BadTime)?;
+    if time > horizon {
+        return Err(Refusal::Ahead(time));
+    }
+    let (schema, body) = wire::split(record.value.ok_or(Refusal::NoValue)?)?;
+    Ok(Arrival {
+        entity,
+        time,
+        origin,
+        schema,
+        body,
+    })
+}
+
+/// Our own id as it is, another's under its source.
+fn named(id: &[u8], source: &[u8]) -> EventId {
+    let own = std::str::from_utf8(id)
+        .ok()
+        .and_then(|text| text.parse::<EventId>().ok());
+    own.filter(|own| own.kind().is_some())
+        .unwrap_or_else(|| EventId::named(&String::from_utf8_lossy(source), id))
+}
+
+/// Decoders of every writer's schema that came by, all into one layout.
+#[derive(Debug)]
+pub struct Decoders {
+    layout: Layout,
+    by_schema: BTreeMap<u32, Result<FlatDecoder, Unreadable>>,
+}
+
+impl Decoders {
+    /// Decoders into `layout`.
+    #[must_use]
+    pub fn new(layout: Layout) -> Self {
+        Decoders {
+            layout,
+            by_schema: BTreeMap::new(),
+        }
+    }
+
+    /// Appends the record that a body holds. A refused one leaves the columns as they were.
+    ///
+    /// # Errors
+    /// [`Refusal`], by field where it is about one.
+    pub fn append(
+        &mut self,
+        catalog: &Catalog,
+        schema: u32,
+        body: &[u8],
+        columns: &mut Columns,
+    ) -> Result<(), Refusal> {
+        if !self.by_schema.contains_key(&schema) {
+            let known = catalog
+                .known(schema)
+                .ok_or(Refusal::UnknownSchema(schema))?;
+            let writer = known
+                .schema()
+                .map_err(|why| Refusal::NotAvro { id: schema, why })?;
+            self.by_schema
+                .insert(schema, FlatDecoder::compile(writer, &self.layout));
+        }
+        match self.by_schema.get(&schema) {
+            Some(Ok(decoder)) => Ok(decoder.append(body, columns)?),
+            Some(Err(why)) => Err(Refusal::Schema {
+                id: schema,
+                why: why.clone(),
+            }),
+            None => Err(Refusal::UnknownSchema(schema)),
+        }
+    }
+}
+
+/// Who refuses, in words that make the id of the quarantined record its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Refuser<'a> {
+    /// Rank of the input that held the record.
+    pub input: usize,
+    /// Rank of the output `quarantine`.
+    pub output: usize,
+    /// Digest of the definition of the view or model.
+    pub definition: &'a Digest,
+    /// Room and object; what else tells two refusals of one record apart.
+    pub name: &'a str,
+}
+
+impl Refuser<'_> {
+    /// Writes a refused record, whole, to the topic `quarantine`. A record without an origin is known by its bytes: a
+    /// position enters no id.
+    pub fn quarantine(
+        &self,
+        cx: &Context<'_>,
+        record: &RecordRef<'_>,
+        outside: Option<Outside>,
+        refusal: &Refusal,
+        out: &mut Outbox,
+    ) {
+        let value = record.value.unwrap_or_default();
+        let digest = Digest::of(value);
+        let origin = outside.map(|outside| outside.origin);
+        let partition = cx.spec.inputs.get(self.input).map(|input| &input.partition);
+        let event = RecordQuarantined {
+            topic: partition.map_or_else(String::new, |partition| partition.topic.to_string()),
+            origin,
+            key: record.key.map(|key| KeyBytes {
+                bytes: key.to_vec(),
+            }),
+            value: value.to_vec(),
+            digest,
+            schema_id: wire::split(value)
+                .ok()
+                .and_then(|(id, _)| i32::try_from(id).ok()),
+            reason: refusal.to_string(),
+            task: cx.spec.id.0.clone(),
+            observed_partition: partition.map_or(0, |partition| partition.index as i32),
+            observed_offset: record.offset as i64,
+        };
+        let known_by = origin
+            .as_ref()
+            .map_or(&digest.0[..], |origin| &origin.0[..]);
+        let head = Head {
+            id: cx.derive(self.output, self.definition, known_by, self.name.as_bytes()),
+            time: outside
+                .and_then(|outside| outside.time)
+                .unwrap_or(cx.tick.time),
+            correlation: origin,
+            causation: origin,
+        };
+        let key = origin.map_or_else(|| cx.spec.id.0.clone(), |origin| origin.to_string());
+        out.event(cx, self.output, key.as_bytes(), &Event::from(event), head);
+    }
+}

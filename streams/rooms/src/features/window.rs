@@ -1,0 +1,201 @@
+//! Statistics of a window: a function of its contents alone, whatever came before them.
+//!
+//! Up to [`SHORT`] records they are computed anew from the window, oldest to newest, in two passes: running sums gave a
+//! negative variance on a large mean with small noise. Longer windows keep exact sums and the candidates for the
+//! extremes, so that a record costs the same however long they are.
+
+use std::collections::VecDeque;
+
+use mainstem_schemas::definition::Statistic;
+use serde::{Deserialize, Serialize};
+
+use super::exact::{Squares, Sum};
+
+/// The longest window that is computed anew: there the two ways cost about the same.
+pub const SHORT: usize = 256;
+
+/// What is asked of a window, so that nothing else is computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Sum or mean.
+    pub sums: bool,
+    /// A standard deviation.
+    pub deviations: bool,
+    /// Smallest or largest.
+    pub extremes: bool,
+}
+
+impl Asked {
+    /// Asks for one more.
+    pub fn add(&mut self, statistic: Statistic) {
+        match statistic {
+            Statistic::Count => {}
+            Statistic::Sum | Statistic::Mean => self.sums = true,
+            Statistic::StdPopulation | Statistic::StdSample => self.deviations = true,
+            Statistic::Min | Statistic::Max => self.extremes = true,
+        }
+    }
+}
+
+/// What a window comes to; meaningless where it was not asked, or where nothing is in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Moments {
+    count: u32,
+    sum: f64,
+    mean: f64,
+    deviations: f64,
+    low: f64,
+    high: f64,
+}
+
+impl Moments {
+    /// One statistic; NaN where it is missing, and possibly infinite.
+    #[must_use]
+    pub fn get(&self, statistic: Statistic) -> f64 {
+        let n = f64::from(self.count);
+        match statistic {
+            Statistic::Count => n,
+            _ if self.count == 0 => f64::NAN,
+            Statistic::Sum => self.sum,
+            Statistic::Mean => self.mean,
+            Statistic::StdPopulation => (self.deviations / n).sqrt(),
+            Statistic::StdSample if self.count < 2 => f64::NAN,
+            Statistic::StdSample => (self.deviations / (n - 1.0)).sqrt(),
+            Statistic::Min => self.low,
+            Statistic::Max => self.high,
+        }
+    }
+
+    /// The moments of a short window's values, oldest first, none missing.
+    #[must_use]
+    pub fn of(values: &[f64], asked: Asked) -> Self {
+        let mut moments = Moments {
+            count: values.len() as u32,
+            ..Self::default()
+        };
+        if asked.extremes || asked.deviations {
+            (moments.low, moments.high) = extremes(values);
+        }
+        if asked.sums || asked.deviations {
+            moments.sum = lanes(values, |x| x);
+            moments.mean = moments.sum / f64::from(moments.count);
+        }
+        // Equal values deviate by nothing, though their mean may be rounded off them.
+        if asked.deviations && moments.low != moments.high {
+            // Corrected by what the mean was rounded off by: T. Chan, G. Golub and R. LeVeque, "Algorithms for computing
+            // the sample variance", 1983, equation 1.7.
+            let mean = moments.mean;
+            let off = lanes(values, |x| x - mean);
+            let squares = lanes(values, |x| (x - mean) * (x - mean));
+            moments.deviations = (squares - off * off / f64::from(moments.count)).max(0.0);
+        }
+        moments
+    }
+}
+
+/// A sum in four lanes, every fourth value from the oldest on, then the lanes: the processor adds them side by side.
+fn lanes(values: &[f64], of: impl Fn(f64) -> f64) -> f64 {
+    let mut sums = [0.0; 4];
+    let mut fours = values.chunks_exact(4);
+    for four in &mut fours {
+        for (sum, x) in sums.iter_mut().zip(four) {
+            *sum += of(*x);
+        }
+    }
+    for (sum, x) in sums.iter_mut().zip(fours.remainder()) {
+        *sum += of(*x);
+    }
+    (sums[0] + sums[1]) + (sums[2] + sums[3])
+}
+
+fn extremes(values: &[f64]) -> (f64, f64) {
+    let mut ends = (f64::INFINITY, f64::NEG_INFINITY);
+    for x in values {
+        ends.0 = if *x < ends.0 { *x } else { ends.0 };
+        ends.1 = if *x > ends.1 { *x } else { ends.1 };
+    }
+    ends
+}
+
+/// The memory of one long window of one entity.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Long {
+    count: u32,
+    sum: Option<Sum>,
+    squares: Option<Squares>,
+    /// Values that may become the smallest, with the numbers of their records: ascending, so that the first is it.
+    lows: VecDeque<(u64, f64)>,
+    highs: VecDeque<(u64, f64)>,
+}
+
+impl Long {
+    /// The window moves on: record `number` comes in, the one `last` before it leaves; NaN is missing.
+    pub fn slide(&mut self, asked: Asked, last: usize, number: u64, comes: f64, leaves: f64) {
+        self.count += u32::from(!comes.is_nan());
+        self.count -= u32::from(!leaves.is_nan());
+        if asked.sums || asked.deviations {
+            let sum = self.sum.get_or_insert_default();
+            if !comes.is_nan() {
+                sum.put(comes);
+            }
+            if !leaves.is_nan() {
+                sum.take(leaves);
+            }
+        }
+        if asked.deviations {
+            let squares = self.squares.get_or_insert_default();
+            if !comes.is_nan() {
+                squares.put(comes);
+            }
+            if !leaves.is_nan() {
+                squares.take(leaves);
+            }
+        }
+        if asked.extremes {
+            compete(&mut self.lows, last, number, comes, |old, new| old >= new);
+            compete(&mut self.highs, last, number, comes, |old, new| old <= new);
+        }
+    }
+
+    /// What the window comes to.
+    #[must_use]
+    pub fn moments(&self, asked: Asked) -> Moments {
+        let mut moments = Moments {
+            count: self.count,
+            ..Moments::default()
+        };
+        if let (Some(sum), true) = (&self.sum, asked.sums) {
+            moments.sum = sum.over(1);
+            moments.mean = sum.over(self.count);
+        }
+        if let (Some(sum), Some(squares)) = (&self.sum, &self.squares) {
+            moments.deviations = squares.deviations(sum, self.count);
+        }
+        moments.low = self.lows.front().map_or(f64::NAN, |(_, x)| *x);
+        moments.high = self.highs.front().map_or(f64::NAN, |(_, x)| *x);
+        moments
+    }
+}
+
+/// A monotonic deque: values that a newer one beats can never be the extreme again.
+fn compete(
+    queue: &mut VecDeque<(u64, f64)>,
+    last: usize,
+    number: u64,
+    comes: f64,
+    beaten: impl Fn(f64, f64) -> bool,
+) {
+    while queue
+        .front()
+        .is_some_and(|(at, _)| at + last as u64 <= number)
+    {
+        queue.pop_front();
+    }
+    if comes.is_nan() {
+        return;
+    }
+    while queue.back().is_some_and(|(_, old)| beaten(*old, comes)) {
+        queue.pop_back();
+    }
+    queue.push_back((number, comes));
+}
