@@ -1,0 +1,194 @@
+//! Profiles of windows.
+
+use mainstem_schemas::events::{Event, PredictionMade, ProfileMeasured, Role, Subject};
+use mainstem_schemas::{EventId, Millis};
+use proptest::prelude::*;
+
+use super::{Feed, Written, other_reference, project, reference};
+use crate::drift::{PROBABILITY, ProfileMachine, ReferenceProfile};
+
+fn features() -> Feed {
+    Feed::new(&project(1), "profile_features/m/0", || {
+        ProfileMachine::new("m", 0, Subject::Features)
+    })
+}
+
+fn profiles(written: Vec<Written>) -> Vec<ProfileMeasured> {
+    let profile = |(envelope, event): Written| match event {
+        Event::ProfileMeasured(profile) => {
+            assert_eq!(envelope.time, profile.window_end);
+            profile
+        }
+        other => panic!("{other:?}"),
+    };
+    written.into_iter().map(profile).collect()
+}
+
+/// (begin, rows, whole) of each.
+fn shape(profiles: &[ProfileMeasured]) -> Vec<(i64, i64, bool)> {
+    profiles
+        .iter()
+        .map(|profile| (profile.window_start.0, profile.rows, profile.whole))
+        .collect()
+}
+
+const ROW: [Option<f64>; 2] = [Some(0.1), None];
+
+#[test]
+fn windows_are_measured_from_the_first_champion_on_also_when_empty() {
+    let mut feed = features();
+    feed.tick(150)
+        .rows([(155, ROW)])
+        .deploy("v1", Role::Champion, &[&reference()]);
+    feed.tick(150)
+        .rows([(160, ROW), (210, ROW), (299, ROW), (300, ROW)]);
+    feed.tick(300).tick(400);
+    feed.tick(500).rows([(420, ROW), (510, ROW)]).tick(600);
+    let profiles = profiles(feed.written());
+    let late = "the row of 420 came after its window was closed";
+    assert_eq!(
+        shape(&profiles),
+        [
+            (200, 2, true),
+            (300, 1, true),
+            (400, 0, true),
+            (500, 1, true)
+        ],
+        "{late}"
+    );
+    let [constant, ramp] = &profiles[0].columns[..] else {
+        panic!()
+    };
+    assert_eq!(
+        (
+            constant.cells.iter().sum::<i64>(),
+            constant.cells.iter().max()
+        ),
+        (2, Some(&2))
+    );
+    assert_eq!(
+        ramp.cells.last(),
+        Some(&2),
+        "missing values have the last cell"
+    );
+    let cells = reference().columns()[0].grid.cell(f64::from(0.1f32));
+    assert_eq!(
+        constant.cells[cells], 2,
+        "a 64-bit 0.1 falls into the cell of the 32-bit 0.1"
+    );
+    assert_eq!(profiles[0].reference, reference().digest());
+}
+
+#[test]
+fn a_promotion_in_a_window_begins_it_anew_and_it_is_not_whole() {
+    let mut feed = features();
+    feed.tick(100).deploy("v1", Role::Champion, &[&reference()]);
+    feed.deploy("v2", Role::Shadow, &[&other_reference()]);
+    feed.tick(100)
+        .rows([(110, ROW), (140, ROW)])
+        .tick(150)
+        .promote("v2");
+    feed.tick(150)
+        .rows([(145, ROW), (160, ROW)])
+        .tick(200)
+        .rows([(250, ROW)])
+        .tick(300);
+    let profiles = profiles(feed.written());
+    assert_eq!(shape(&profiles), [(100, 1, false), (200, 1, true)]);
+    assert!(
+        profiles
+            .iter()
+            .all(|profile| profile.version == "v2"
+                && profile.reference == other_reference().digest())
+    );
+}
+
+#[test]
+fn a_promotion_between_two_windows_leaves_both_whole() {
+    let mut feed = features();
+    feed.tick(100).deploy("v1", Role::Champion, &[&reference()]);
+    feed.deploy("v2", Role::Shadow, &[&other_reference()]);
+    // The row of 200 is here before the promotion at 200, and is the new champion's.
+    feed.tick(100)
+        .rows([(110, ROW), (200, ROW)])
+        .tick(200)
+        .promote("v2");
+    feed.tick(200).rows([(210, ROW)]).tick(300);
+    let profiles = profiles(feed.written());
+    assert_eq!(shape(&profiles), [(100, 1, true), (200, 2, true)]);
+    assert_eq!([&profiles[0].version, &profiles[1].version], ["v1", "v2"]);
+}
+
+#[test]
+fn a_champion_without_a_reference_is_not_measured() {
+    let mut feed = features();
+    feed.tick(100).deploy("baseline", Role::Champion, &[]);
+    feed.tick(200)
+        .rows([(210, ROW)])
+        .tick(350)
+        .deploy("v1", Role::Champion, &[&reference()]);
+    feed.tick(350).rows([(410, ROW)]).tick(500);
+    assert_eq!(shape(&profiles(feed.written())), [(400, 1, true)]);
+}
+
+#[test]
+fn only_the_champions_predictions_count() {
+    let names = [PROBABILITY.to_owned()];
+    let outputs = ReferenceProfile::of_columns(&names, &[vec![0.25f32, 0.5, 0.75]]).unwrap();
+    let mut feed = Feed::new(&project(1), "profile_predictions/m/0", || {
+        ProfileMachine::new("m", 0, Subject::Predictions)
+    });
+    feed.tick(100)
+        .deploy("v2", Role::Champion, &[&reference(), &outputs])
+        .tick(100);
+    for (version, role) in [
+        ("v1", Role::Champion),
+        ("v2", Role::Champion),
+        ("v2", Role::Shadow),
+    ] {
+        feed.value(1, prediction(version, role));
+    }
+    let profiles = profiles(feed.tick(200).written());
+    assert_eq!(shape(&profiles), [(100, 1, true)]);
+    assert_eq!(
+        (&profiles[0].columns[0].name[..], profiles[0].subject),
+        (PROBABILITY, Subject::Predictions)
+    );
+}
+
+fn prediction(version: &str, role: Role) -> PredictionMade {
+    PredictionMade {
+        origin: EventId::row(0, 0, 0),
+        event_time: Millis(120),
+        entity: "e".into(),
+        target_time: Millis(130),
+        version: version.into(),
+        role,
+        probability: 0.5,
+        class: 1,
+        inputs: None,
+        runtime: String::new(),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn cuts_interleavings_and_crashes_change_nothing(choices in proptest::collection::vec(any::<u8>(), 1..60)) {
+        let mut feed = features();
+        feed.tick(100).deploy("v1", Role::Champion, &[&reference()]);
+        feed.deploy("v2", Role::Shadow, &[&other_reference()]);
+        for step in 1..9 {
+            let times = (0..40).map(move |i| (100 * step + 3 * i, [Some(0.1), Some(i as f64 / 40.0)]));
+            feed.tick(100 * step).rows(times.clone().take(17)).rows(times.skip(17));
+            if step == 4 {
+                feed.promote("v2");
+            }
+        }
+        feed.tick(900).tick(1_000);
+        let written = feed.written();
+        prop_assert_eq!(written.len(), 9);
+        prop_assert_eq!(feed.written_by(&choices), written);
+    }
+}
