@@ -108,10 +108,10 @@ fn read(log: &LocalLog, at: &Partition) -> Result<(usize, Duration), Box<dyn Err
 /// From just before an append to its record in the hands of a waiting thread of this process.
 fn wake_up(log: &LocalLog) -> Result<(), Box<dyn Error>> {
     let at = topic_of(log, "wake")?;
-    let rounds = 500;
+    let (rounds, from) = (500, at.clone());
     let (send, sent) = std::sync::mpsc::channel();
     let mut waits: Vec<Duration> = std::thread::scope(|scope| {
-        let tail = scope.spawn(|| -> Result<Vec<Duration>, String> {
+        let tail = scope.spawn(move || -> Result<Vec<Duration>, String> {
             let mut reader = log.reader().map_err(|error| error.to_string())?;
             let (mut got, mut waits) = (Batch::new(), Vec::new());
             while waits.len() < rounds {
@@ -119,7 +119,7 @@ fn wake_up(log: &LocalLog) -> Result<(), Box<dyn Error>> {
                 let next = waits.len() as u64;
                 got.clear();
                 reader
-                    .fetch(&at, next, FetchLimit::default(), &mut got)
+                    .fetch(&from, next, FetchLimit::default(), &mut got)
                     .map_err(|error| error.to_string())?;
                 if got.is_empty() {
                     log.wait(seen, Duration::from_secs(1));

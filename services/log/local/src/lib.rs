@@ -20,6 +20,8 @@ mod reader;
 mod rows;
 mod shared;
 mod store;
+#[cfg(test)]
+mod tests;
 mod worker;
 mod writer;
 

@@ -151,6 +151,8 @@ impl Store {
         }
         // FULL flushes at every commit. NORMAL would survive a kill, but not a power cut.
         connection.pragma_update(None, "synchronous", "FULL")?;
+        // On macOS only this flushes the disk's own cache; elsewhere it changes nothing.
+        connection.pragma_update(None, "fullfsync", true)?;
         connection.pragma_update(None, "wal_autocheckpoint", 1000)?;
         connection.pragma_update(None, "journal_size_limit", WAL as i64)?;
         let format: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;

@@ -1,4 +1,9 @@
 //! The port's conformance suite on the local log, and on the memory log, whose simulations stand for it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use mainstem_kernel::testkit::conformance::{ALL, Case, Fixture, Open};
 
