@@ -43,9 +43,8 @@ fn not_json(object: &Object<'_>, text: &str, error: &serde_json::Error) -> Fault
     if let Some(field) = object.field.and_then(|at| object.encoder.fields.get(at)) {
         // Python writes NaN and Infinity, which are not JSON.
         let near = text.get(column.saturating_sub(2)..).unwrap_or_default();
-        let near: String = near.chars().take(16).collect();
         for word in ["NaN", "Infinity"] {
-            if near.contains(word) {
+            if near.find(word).is_some_and(|at| at <= 2) {
                 return not_finite(field, word, Missing::Null);
             }
         }

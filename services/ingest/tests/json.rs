@@ -157,6 +157,11 @@ fn every_refusal_names_field_value_limit_and_remedy() {
             "the record is not JSON: trailing characters at column 53; write one object a line, as {\"a\": 1}",
         ),
         (
+            with(r#""price":x,"note":"NaN""#),
+            None,
+            "the record is not JSON: expected value at column 50; write one object a line, as {\"a\": 1}",
+        ),
+        (
             r#"{"who":"ann""#.into(),
             None,
             "the record is not JSON: EOF while parsing an object at column 12; write one object a line, as {\"a\": 1}",
