@@ -1,1 +1,27 @@
-//! The room serving.
+//! The room of serving: predictions as a fold of features and deployments, and the labels that come to them.
+//!
+//! *Predict* ([`predict`]) reads a view's rows and the deployments of a model; out goes one `PredictionMade` per row and
+//! deployed version, whatever the version is deployed for. A front door predicts by the same function ([`inference`]).
+//!
+//! *Join* ([`join`]) reads the predictions and the arrivals that carry the label; on each tick out go, in a fixed order,
+//! the predictions that met their label since the tick before, labels that were corrected, and labels that waited in
+//! vain. [`labels`] says what a label is; the training sets are labelled by the same functions.
+//!
+//! Next room: [`drift`](crate::drift) measures what is labelled.
+
+pub mod inference;
+pub mod join;
+pub mod labels;
+pub mod pending;
+pub mod predict;
+#[cfg(test)]
+mod tests;
+
+pub use inference::{Inference, NoInference, inference};
+pub use join::JoinMachine;
+pub use labels::{LabelReader, label_rows};
+pub use predict::PredictMachine;
+
+/// Outputs of both tasks: the events, and what could not be read.
+const EVENTS: usize = 0;
+const QUARANTINE: usize = 1;
