@@ -70,7 +70,8 @@ impl Default for FetchLimit {
 pub struct Commit {
     /// The task; it must be owned by the worker that commits.
     pub task: TaskId,
-    /// The turn, or nothing where an outcome is appended by the owner. Its number follows the last turn's.
+    /// The turn, or nothing where an outcome is appended by the owner. Its number follows the last turn's, or the
+    /// commit is fenced: whoever does not know the last turn is to restore the task.
     pub turn: Option<Turn>,
     /// Records per partition, the turn's own record among them.
     pub outputs: Vec<(Partition, Batch)>,

@@ -2,7 +2,8 @@
 
 use std::sync::mpsc::channel;
 
-use mainstem_kernel::log::{CommitError, FetchLimit};
+use mainstem_kernel::log::{Commit, CommitError, FetchLimit};
+use mainstem_kernel::task::TaskSpec;
 use mainstem_schemas::Batch;
 
 use super::*;
@@ -94,6 +95,44 @@ fn a_name_has_one_live_worker() {
     drop(other);
     let left = members::folder(dir.path()).read_dir().unwrap();
     assert_eq!(left.count(), 0, "nobody leaves a file behind");
+}
+
+/// As where somebody has removed the locks of workers that live: the lease in the file decides.
+#[test]
+fn a_lease_that_was_taken_fences_its_former_owner() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    let task = TaskSpec {
+        id: TaskId("room/task/0".into()),
+        project: "project".into(),
+        lead: None,
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+    };
+    let outcome = Commit {
+        task: task.id.clone(),
+        turn: None,
+        outputs: records("records", 1, 10),
+    };
+    let tasks = [task];
+    let mut first = log.worker("first").unwrap();
+    assert_eq!(first.assign(&tasks).unwrap().gained.len(), 1);
+    first.commit(std::slice::from_ref(&outcome)).unwrap();
+    for change in ["epoch = epoch + 1", "owner = 'second'"] {
+        let change = format!("UPDATE tasks SET {change}");
+        let taken = log.shared.submit(0, move |store| {
+            Ok(store.connection().execute(&change, [])?)
+        });
+        assert_eq!(taken, Ok(1));
+        let refused = first.commit(std::slice::from_ref(&outcome));
+        assert!(matches!(refused, Err(CommitError::Fenced(_))));
+        // Asked at once it says what it lost, and takes up again what nobody alive has.
+        let change = first.assign(&tasks).unwrap();
+        assert_eq!((change.lost.len(), change.gained.len()), (1, 1));
+        first.commit(std::slice::from_ref(&outcome)).unwrap();
+    }
+    let range = log.reader().unwrap().range(&Partition::new("records", 0));
+    assert_eq!(range.unwrap(), 0..3);
 }
 
 #[test]
