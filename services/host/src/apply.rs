@@ -1,1 +1,188 @@
-//! apply
+//! Makes a definition an event: topics, schemas, then `DefinitionApplied`, in one append.
+
+use mainstem_columns::schema::{source_schema, view_schema};
+use mainstem_kernel::log::{CommitError, LogError, Partition};
+use mainstem_rooms::topology::topics_of;
+use mainstem_schemas::catalog::NotAvro;
+use mainstem_schemas::definition::Project;
+use mainstem_schemas::events::{DefinitionApplied, Event, Unreadable};
+use mainstem_schemas::{Batch, Catalog, Envelope, EventId, Millis, topics};
+
+use crate::store::{Store, StoreError};
+
+/// What applying a definition changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Plan {
+    /// It is in force already.
+    Unchanged,
+    /// The log's first definition.
+    First,
+    /// What changes, a line each.
+    Changes(Vec<String>),
+}
+
+/// Why a definition cannot be applied.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The store refuses.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The log refuses.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The append failed.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// A schema is not Avro.
+    #[error(transparent)]
+    NotAvro(#[from] NotAvro),
+    /// The definition could not be written.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// Something that is fixed for life would change.
+    #[error("{what} cannot change: {why}; {remedy}")]
+    Fixed {
+        /// What.
+        what: String,
+        /// Why.
+        why: String,
+        /// What to do.
+        remedy: String,
+    },
+}
+
+/// What `project` would change in the store.
+///
+/// # Errors
+/// [`ApplyError::Fixed`] where something immutable would change.
+pub fn plan(store: &Store, project: &Project) -> Result<Plan, ApplyError> {
+    let current = match store.project() {
+        Ok(current) => current,
+        Err(StoreError::Empty(_)) => return Ok(Plan::First),
+        Err(error) => return Err(error.into()),
+    };
+    if current == *project {
+        return Ok(Plan::Unchanged);
+    }
+    check_fixed(&current, project)?;
+    let mut lines = Vec::new();
+    compare("source", &current.sources, &project.sources, &mut lines);
+    compare("view", &current.views, &project.views, &mut lines);
+    compare("model", &current.models, &project.models, &mut lines);
+    if current.clock != project.clock {
+        lines.push(format!("clock: {:?} becomes {:?}", current.clock, project.clock));
+    }
+    Ok(Plan::Changes(lines))
+}
+
+fn check_fixed(current: &Project, project: &Project) -> Result<(), ApplyError> {
+    let fixed = |what: String, why: &str, remedy: &str| {
+        Err(ApplyError::Fixed { what, why: why.into(), remedy: remedy.into() })
+    };
+    if current.name != project.name {
+        let what = format!("the project's name ({} to {})", current.name, project.name);
+        return fixed(what, "it is the prefix of every topic", "use another --dir for another project");
+    }
+    if current.partitions != project.partitions {
+        let what = format!("the number of partitions ({} to {})", current.partitions, project.partitions);
+        return fixed(what, "a key belongs to one partition for life", "start a new project with another --dir");
+    }
+    for (name, view) in &current.views {
+        if project.views.get(name).is_some_and(|other| other != view) {
+            let why = "views are immutable: models were trained on what they were";
+            return fixed(format!("the view {name}"), why, "give the changed view a new name, such as one with _v2");
+        }
+    }
+    for (name, source) in &current.sources {
+        let changed = |other: &mainstem_schemas::definition::Source| {
+            other.entity != source.entity || other.time != source.time || other.number != source.number
+        };
+        if project.sources.get(name).is_some_and(changed) {
+            let why = "its records are keyed and timed by it";
+            return fixed(format!("entity or time of the source {name}"), why, "add a new source under another name");
+        }
+    }
+    Ok(())
+}
+
+fn compare<T: PartialEq>(
+    kind: &str,
+    current: &std::collections::BTreeMap<String, T>,
+    new: &std::collections::BTreeMap<String, T>,
+    lines: &mut Vec<String>,
+) {
+    for (name, object) in new {
+        match current.get(name) {
+            None => lines.push(format!("+ {kind} {name}")),
+            Some(old) if old != object => lines.push(format!("~ {kind} {name}")),
+            Some(_) => {}
+        }
+    }
+    let gone = current.keys().filter(|name| !new.contains_key(*name));
+    lines.extend(gone.map(|name| format!("- {kind} {name}: its tasks stop, its topics stay")));
+}
+
+/// Applies a definition; one that is in force already changes nothing.
+///
+/// # Errors
+/// [`ApplyError`]; nothing is written then, but for topics, which harm nobody.
+pub fn apply(store: &Store, project: &Project, actor: &str, now: Millis) -> Result<Plan, ApplyError> {
+    let plan = plan(store, project)?;
+    store.log.create_topics(&topics_of(project))?;
+    let mut writer = store.log.writer("apply")?;
+    let mut catalog = store.catalog(&project.name)?;
+    let schemas = register(&mut catalog, project)?;
+    let mut records = Vec::new();
+    let at = |topic: &str| Partition::new(&topics::fixed(&project.name, topic), 0);
+    if !schemas.is_empty() {
+        records.push((at("schemas"), schemas));
+    }
+    if plan != Plan::Unchanged {
+        records.push((at("definitions"), definition(&catalog, project, actor, now)?));
+    }
+    if !records.is_empty() {
+        writer.append(&records)?;
+    }
+    Ok(plan)
+}
+
+/// Registers what is missing: the product's contracts, each source's and each view's schema.
+fn register(catalog: &mut Catalog, project: &Project) -> Result<Batch, ApplyError> {
+    let mut events = catalog.register_contracts()?;
+    let sources = project.sources.iter().map(|(name, source)| {
+        (format!("arrivals.{name}"), source_schema(&project.name, name, source))
+    });
+    let views = project.views.iter().map(|(name, view)| {
+        let features: Vec<String> = view.features.iter().map(|feature| feature.name.clone()).collect();
+        (format!("features.{name}"), view_schema(&project.name, name, &features))
+    });
+    for (subject, schema) in sources.chain(views) {
+        if let Some(event) = catalog.plan(&subject, &schema)? {
+            catalog.register(event.clone());
+            events.push(event);
+        }
+    }
+    let mut batch = Batch::new();
+    for event in events {
+        let value = serde_json::to_vec(&event).map_err(|error| StoreError::Definition(error.to_string()))?;
+        batch.push(Some(event.subject.as_bytes()), Some(&value), []);
+    }
+    Ok(batch)
+}
+
+fn definition(catalog: &Catalog, project: &Project, actor: &str, now: Millis) -> Result<Batch, ApplyError> {
+    let (digest, definition) = (project.digest(), project.canonical());
+    let event = Event::DefinitionApplied(DefinitionApplied { project: project.name.clone(), digest, definition });
+    let (mut batch, mut value) = (Batch::new(), Vec::new());
+    event.encode(catalog, &mut value)?;
+    let envelope = Envelope {
+        id: EventId::named("apply", &digest.0),
+        kind: event.name().into(),
+        source: "apply".into(),
+        time: now,
+        actor: Some(actor.into()),
+        ..Envelope::default()
+    };
+    envelope.push(&mut batch, Some(project.name.as_bytes()), &value);
+    Ok(batch)
+}

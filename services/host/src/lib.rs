@@ -20,6 +20,7 @@ pub mod publisher;
 pub mod resolver;
 pub mod store;
 pub mod summary;
+pub mod ticker;
 pub mod trainer;
 
 pub use store::Store;

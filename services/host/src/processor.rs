@@ -1,1 +1,144 @@
-//! processor
+//! Hosts the tasks: threads that are workers of the log. Any number of processes may do so at once; the log shares
+//! the tasks out.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use mainstem_kernel::log::{CommitError, FetchLimit, LogError};
+use mainstem_kernel::worker::{Crew, Parts};
+use mainstem_rooms::topology::{machine, tasks_of};
+use mainstem_schemas::definition::Project;
+
+use crate::resolver::StoreResolver;
+use crate::store::{Store, StoreError};
+use crate::trainer::TrainerActuator;
+
+/// How long an idle worker waits for news before it looks after its membership anyway.
+const IDLE: Duration = Duration::from_millis(50);
+
+/// How long a worker rests after an error that another try may mend.
+const REST: Duration = Duration::from_millis(500);
+
+/// What a processor is told.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Workers in this process.
+    pub threads: usize,
+    /// Names the workers; unique among live processes.
+    pub name: String,
+}
+
+/// Running workers.
+pub struct Handle {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Handle {
+    /// Stops the workers and waits until they have let go of their tasks.
+    pub fn stop(self) {
+        self.stop.store(true, Ordering::SeqCst);
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a worker panicked; its tasks go to the others");
+            }
+        }
+    }
+
+    /// Whether all workers still run.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.threads.iter().all(|thread| !thread.is_finished())
+    }
+}
+
+/// Starts the workers.
+///
+/// # Errors
+/// Where there is no project, or the log refuses.
+pub fn start(store: &Store, options: &Options) -> Result<Handle, StoreError> {
+    store.project()?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut threads = Vec::new();
+    for index in 0..options.threads.max(1) {
+        let (store, stop) = (store.clone(), Arc::clone(&stop));
+        let name = format!("{}-{index}", options.name);
+        let body = move || {
+            let _span = tracing::info_span!("worker", name).entered();
+            while !stop.load(Ordering::SeqCst) {
+                if let Err(error) = work(&store, &name, &stop) {
+                    tracing::warn!(%error, "the worker joins again");
+                    std::thread::sleep(REST);
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(body);
+        threads.push(thread.map_err(|error| StoreError::Blobs(format!("no thread: {error}")))?);
+    }
+    Ok(Handle { stop, threads })
+}
+
+/// Joins, and steps until told to stop or until the membership is lost.
+fn work(store: &Store, name: &str, stop: &AtomicBool) -> Result<(), StoreError> {
+    let resolver = Arc::new(StoreResolver::new(store.blobs.clone()));
+    let mut project = store.project()?;
+    let mut tasks = tasks_of(&project);
+    let parts = Parts {
+        log: Arc::clone(&store.log),
+        resolver,
+        blobs: store.blobs.clone(),
+        factory: Arc::new(machine),
+        limit: FetchLimit::default(),
+    };
+    let actuator = TrainerActuator::new(Arc::clone(&store.log), store.blobs.clone(), &project.name);
+    let mut crew = Crew::join(parts, name, actuator)?;
+    let mut definitions = Watch::new(store, &project)?;
+    while !stop.load(Ordering::SeqCst) {
+        let seen = store.log.seen();
+        if definitions.changed()? {
+            project = store.project()?;
+            tasks = tasks_of(&project);
+        }
+        let progress = match crew.step(&tasks) {
+            Ok(progress) => progress,
+            Err(CommitError::Log(error)) => return Err(error.into()),
+            Err(error) => {
+                tracing::info!(%error, "tasks are rebuilt");
+                continue;
+            }
+        };
+        for error in &progress.stopped {
+            tracing::error!(%error, "a task stands still");
+        }
+        if !progress.stopped.is_empty() {
+            std::thread::sleep(REST);
+        } else if progress.commits == 0 {
+            store.log.wait(seen, IDLE);
+        }
+    }
+    Ok(())
+}
+
+/// Sees when a definition was applied.
+struct Watch {
+    reader: Box<dyn mainstem_kernel::Reader>,
+    partition: mainstem_kernel::Partition,
+    end: u64,
+}
+
+impl Watch {
+    fn new(store: &Store, project: &Project) -> Result<Self, LogError> {
+        let topic = mainstem_schemas::topics::fixed(&project.name, "definitions");
+        let partition = mainstem_kernel::Partition::new(&topic, 0);
+        let mut reader = store.log.reader()?;
+        let end = reader.range(&partition)?.end;
+        Ok(Watch { reader, partition, end })
+    }
+
+    fn changed(&mut self) -> Result<bool, LogError> {
+        let end = self.reader.range(&self.partition)?.end;
+        Ok(std::mem::replace(&mut self.end, end) != end)
+    }
+}

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mainstem_kernel::log::{Log, LogError, Partition, Reader};
+use mainstem_kernel::log::{FetchLimit, Log, LogError, Partition, Reader};
 use mainstem_kernel::worker::read_catalog;
 use mainstem_log_local::LocalLog;
-use mainstem_schemas::Catalog;
+use mainstem_schemas::{Batch, Catalog, RecordRef};
 use mainstem_schemas::definition::Project;
 use mainstem_schemas::events::Event;
 
@@ -88,12 +88,33 @@ pub fn each_event(
     reader: &mut dyn Reader,
     catalog: &Catalog,
     partition: &Partition,
-    mut take: impl FnMut(&mainstem_schemas::RecordRef<'_>, Event),
+    take: impl FnMut(&RecordRef<'_>, Event),
 ) -> Result<(), LogError> {
-    mainstem_kernel::worker::for_each(reader, partition, |record| {
-        let event = Event::decode(catalog, record.value.unwrap_or_default());
-        let damaged = |error| LogError::Damaged(format!("{partition} at offset {}: {error}", record.offset));
-        take(&record, event.map_err(damaged)?);
-        Ok(())
-    })
+    let from = reader.range(partition)?.start;
+    each_event_from(reader, catalog, partition, from, take).map(|_| ())
+}
+
+/// The same from an offset on; returns the offset to go on from.
+///
+/// # Errors
+/// The reader's, or a damaged event.
+pub fn each_event_from(
+    reader: &mut dyn Reader,
+    catalog: &Catalog,
+    partition: &Partition,
+    mut from: u64,
+    mut take: impl FnMut(&RecordRef<'_>, Event),
+) -> Result<u64, LogError> {
+    let mut batch = Batch::new();
+    loop {
+        batch.clear();
+        reader.fetch(partition, from, FetchLimit::default(), &mut batch)?;
+        let Some(last) = batch.offsets().last() else { return Ok(from) };
+        from = last + 1;
+        for record in batch.iter() {
+            let event = Event::decode(catalog, record.value.unwrap_or_default());
+            let damaged = |error| LogError::Damaged(format!("{partition} at offset {}: {error}", record.offset));
+            take(&record, event.map_err(damaged)?);
+        }
+    }
 }

@@ -1,2 +1,24 @@
-//! mainstem
-fn main() {}
+//! Mainstem: the one binary. Every command opens a directory with the log and the blobs, and does one thing.
+#![forbid(unsafe_code)]
+
+mod cli;
+mod commands;
+mod console;
+mod demo;
+mod stop;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    console::log_to_stderr(&cli);
+    match commands::run(cli) {
+        Ok(code) => code,
+        Err(error) => {
+            console::error(error.as_ref());
+            ExitCode::from(1)
+        }
+    }
+}

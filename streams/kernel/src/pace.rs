@@ -16,6 +16,9 @@ use crate::task::TaskSpec;
 /// Rounds of one step at most: a life cycle takes about ten; more is a loop of events that feeds itself.
 const MAX_ROUNDS: u32 = 1_000;
 
+/// How often an aborted append is sent again: an abort is over in some milliseconds, or it is no passing trouble.
+const RETRIES: usize = 20;
+
 /// How long one look at the log waits for news before it looks anyway.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -112,6 +115,21 @@ impl<'a> Pacer<'a> {
         self.write(&Event::StepOpened(event), until)
     }
 
+    /// One tick, without waiting for anything: the wall clock's. Log time never goes back.
+    ///
+    /// # Errors
+    /// The log's; [`CommitError::Fenced`] where another pacer took the clock over.
+    pub fn tick(&mut self, time: Millis) -> Result<(), PaceError> {
+        let time = time.max(self.last.time);
+        let tick = ClockTicked {
+            time,
+            round: self.last.round + 1,
+        };
+        self.write(&Event::ClockTicked(tick.clone()), time)?;
+        self.last = tick;
+        Ok(())
+    }
+
     /// Brings everything to rest at a time: quiet, tick, and so on until a round adds nothing.
     ///
     /// # Errors
@@ -125,12 +143,7 @@ impl<'a> Pacer<'a> {
         }
         let mut ends = self.ends()?;
         for _ in 0..MAX_ROUNDS {
-            let tick = ClockTicked {
-                time,
-                round: self.last.round + 1,
-            };
-            self.write(&Event::ClockTicked(tick.clone()), time)?;
-            self.last = tick;
+            self.tick(time)?;
             self.wait_quiet(stop)?;
             let after = self.ends()?;
             if after == ends {
@@ -198,11 +211,12 @@ impl<'a> Pacer<'a> {
         };
         envelope.push(&mut batch, None, &value);
         let clock = Partition::new(&topics::fixed(&self.project, "clock"), 0);
-        loop {
+        for _ in 0..RETRIES {
             match self.writer.append(&[(clock.clone(), batch.clone())]) {
                 Err(CommitError::Aborted(_)) => {}
                 done => return Ok(done?),
             }
         }
+        Err(CommitError::Aborted(format!("{RETRIES} times running")).into())
     }
 }

@@ -1,0 +1,269 @@
+//! One publication: its number, its place, and its appends.
+
+use std::collections::BTreeMap;
+
+use mainstem_ingest::{Good, Reject, Row};
+use mainstem_kernel::log::{CommitError, Partition, Reader, Writer};
+use mainstem_kernel::worker::for_each;
+use mainstem_schemas::definition::{Project, Source};
+use mainstem_schemas::envelope::attribute;
+use mainstem_schemas::events::{Event, PublicationStarted, RecordRejected};
+use mainstem_schemas::partition::partition_of;
+use mainstem_schemas::{Batch, Catalog, Envelope, EventId, Millis, topics, wire};
+
+use super::{PublishError, Published, source_of};
+use crate::store::{Store, each_event};
+
+/// How often an append that was aborted is sent again before the publication stops.
+const RETRIES: usize = 20;
+
+/// A publication that is being written.
+pub struct Publication {
+    writer: Box<dyn Writer>,
+    catalog: Catalog,
+    project: String,
+    source_name: String,
+    source: Source,
+    partitions: u32,
+    schema: u32,
+    /// Number within the source.
+    pub number: u32,
+    name: String,
+    skip: Option<u64>,
+    batches: BTreeMap<Partition, Batch>,
+    buffered: usize,
+    last_time: Millis,
+}
+
+impl Publication {
+    /// Begins a publication: allots its number by an event.
+    ///
+    /// # Errors
+    /// [`PublishError`].
+    pub fn begin(
+        store: &Store,
+        project: &Project,
+        source: &str,
+        name: &str,
+        actor: &str,
+    ) -> Result<Self, PublishError> {
+        loop {
+            // Whoever begins fences the others, reads all numbers, and takes the next: no two get the same one.
+            let mut writer = store.log.writer("publications")?;
+            let catalog = store.catalog(&project.name)?;
+            let begun = begun(store, &catalog, project, source)?;
+            let number = begun.iter().map(|event| event.publication).max().unwrap_or(0) + 1;
+            let event = PublicationStarted {
+                source: source.into(),
+                publication: number,
+                name: name.into(),
+                content: None,
+            };
+            let batch = request(&catalog, source, actor, &Event::PublicationStarted(event))?;
+            let topic = topics::fixed(&project.name, "requests.sources");
+            match writer.append(&[(Partition::new(&topic, partition_of(source.as_bytes(), 1)), batch)]) {
+                Ok(()) => return Self::open(store, project, source, name, number as u32, None),
+                Err(CommitError::Fenced(_) | CommitError::Aborted(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Goes on with the last publication of that name: after the last of its rows that the log holds.
+    ///
+    /// # Errors
+    /// [`PublishError::NothingToResume`] where none was begun.
+    pub fn resume(store: &Store, project: &Project, source: &str, name: &str, _: &str) -> Result<Self, PublishError> {
+        let catalog = store.catalog(&project.name)?;
+        let begun = begun(store, &catalog, project, source)?;
+        let last = begun.iter().rev().find(|event| event.name == name);
+        let number = last.ok_or_else(|| PublishError::NothingToResume(name.into()))?.publication as u32;
+        let mut reader = store.log.reader()?;
+        let last_row = last_row(reader.as_mut(), project, source, number)?;
+        Self::open(store, project, source, name, number, last_row)
+    }
+
+    fn open(
+        store: &Store,
+        project: &Project,
+        source_name: &str,
+        name: &str,
+        number: u32,
+        skip: Option<u64>,
+    ) -> Result<Self, PublishError> {
+        let catalog = store.catalog(&project.name)?;
+        let unregistered = mainstem_schemas::events::Unreadable::Unregistered("of the source");
+        let schema = catalog.id_of(&format!("arrivals.{source_name}")).ok_or(unregistered)?;
+        let writer = store.log.writer(&format!("publication/{source_name}/{number}"))?;
+        Ok(Publication {
+            writer,
+            catalog,
+            project: project.name.clone(),
+            source_name: source_name.into(),
+            source: source_of(project, source_name)?.clone(),
+            partitions: project.partitions,
+            schema,
+            number,
+            name: name.into(),
+            skip,
+            batches: BTreeMap::new(),
+            buffered: 0,
+            last_time: Millis::default(),
+        })
+    }
+
+    /// Rows that wait for the next append.
+    #[must_use]
+    pub fn buffered(&self) -> usize {
+        self.buffered
+    }
+
+    /// Whether the log holds a row already.
+    #[must_use]
+    pub fn holds(&self, row: u64) -> bool {
+        self.skip.is_some_and(|last| row <= last)
+    }
+
+    /// Takes a row; one that the log holds already is skipped.
+    ///
+    /// # Errors
+    /// Where a reject cannot be encoded.
+    pub fn put(&mut self, row: Row, published: &mut Published) -> Result<(), PublishError> {
+        if self.holds(row.row) {
+            published.skipped += 1;
+            return Ok(());
+        }
+        self.buffered += 1;
+        match row.outcome {
+            Ok(good) => {
+                published.accepted += 1;
+                self.accept(row.row, &good);
+            }
+            Err(reject) => {
+                published.rejected += 1;
+                self.reject(row.row, row.line, reject)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, row: u64, good: &Good) {
+        self.last_time = good.event_time;
+        let topic = topics::of(&self.project, "arrivals", &self.source_name);
+        let partition = Partition::new(&topic, partition_of(&good.key, self.partitions));
+        let id = EventId::row(self.source.number, self.number, row).to_string();
+        let time = good.event_time.to_string();
+        let headers = [
+            ("ce_specversion", &b"1.0"[..]),
+            ("ce_id", id.as_bytes()),
+            ("ce_type", self.source_name.as_bytes()),
+            ("ce_source", self.name.as_bytes()),
+            ("ce_time", time.as_bytes()),
+        ];
+        let schema = self.schema;
+        let write = |out: &mut Vec<u8>| {
+            wire::put_header(out, schema);
+            out.extend_from_slice(&good.body);
+        };
+        self.batches.entry(partition).or_default().push_value(Some(&good.key), write, headers);
+    }
+
+    fn reject(&mut self, row: u64, line: u64, reject: Reject) -> Result<(), PublishError> {
+        let event = Event::RecordRejected(RecordRejected {
+            source: self.source_name.clone(),
+            publication: i64::from(self.number),
+            row: row as i64,
+            line: line as i64,
+            bytes: reject.bytes,
+            length: reject.length as i64,
+            digest: reject.digest,
+            field: reject.field,
+            reason: reject.reason,
+        });
+        let id = EventId::row(self.source.number, self.number, row);
+        let mut value = Vec::new();
+        event.encode(&self.catalog, &mut value)?;
+        let envelope = Envelope {
+            id,
+            kind: event.name().into(),
+            source: self.name.clone(),
+            time: self.last_time,
+            ..Envelope::default()
+        };
+        let topic = topics::of(&self.project, "rejects", &self.source_name);
+        let key = id.to_string();
+        let partition = Partition::new(&topic, partition_of(key.as_bytes(), 1));
+        envelope.push(self.batches.entry(partition).or_default(), Some(key.as_bytes()), &value);
+        Ok(())
+    }
+
+    /// Appends what waits, all at once.
+    ///
+    /// # Errors
+    /// [`PublishError::Commit`]; after one whose end is unknown, resume.
+    pub fn flush(&mut self) -> Result<(), PublishError> {
+        if self.buffered == 0 {
+            return Ok(());
+        }
+        let records: Vec<_> = std::mem::take(&mut self.batches).into_iter().collect();
+        self.buffered = 0;
+        for _ in 0..RETRIES {
+            match self.writer.append(&records) {
+                Err(CommitError::Aborted(_)) => {}
+                done => return Ok(done?),
+            }
+        }
+        Err(CommitError::Aborted(format!("{RETRIES} times running")).into())
+    }
+}
+
+/// The publications of a source, in order.
+fn begun(
+    store: &Store,
+    catalog: &Catalog,
+    project: &Project,
+    source: &str,
+) -> Result<Vec<PublicationStarted>, PublishError> {
+    let mut begun = Vec::new();
+    let partition = Partition::new(&topics::fixed(&project.name, "requests.sources"), 0);
+    each_event(store.log.reader()?.as_mut(), catalog, &partition, |_, event| match event {
+        Event::PublicationStarted(event) if event.source == source => begun.push(event),
+        _ => {}
+    })?;
+    Ok(begun)
+}
+
+/// The last row of a publication that the log holds, good or bad: rows are appended in order.
+fn last_row(
+    reader: &mut dyn Reader,
+    project: &Project,
+    source: &str,
+    number: u32,
+) -> Result<Option<u64>, PublishError> {
+    let arrivals = (0..project.partitions).map(|k| Partition::new(&topics::of(&project.name, "arrivals", source), k));
+    let rejects = Partition::new(&topics::of(&project.name, "rejects", source), 0);
+    let mut last = None;
+    for partition in arrivals.chain([rejects]) {
+        for_each(reader, &partition, |record| {
+            let row = attribute::<EventId>(&record, "ce_id").and_then(|id| id.publication_row());
+            last = last.max(row.filter(|(of, _)| *of == number).map(|(_, row)| row));
+            Ok(())
+        })?;
+    }
+    Ok(last)
+}
+
+/// A request as a record.
+fn request(catalog: &Catalog, key: &str, actor: &str, event: &Event) -> Result<Batch, PublishError> {
+    let (mut batch, mut value) = (Batch::new(), Vec::new());
+    event.encode(catalog, &mut value)?;
+    let envelope = Envelope {
+        id: EventId::named("publication", &value),
+        kind: event.name().into(),
+        source: "publisher".into(),
+        actor: Some(actor.into()),
+        ..Envelope::default()
+    };
+    envelope.push(&mut batch, Some(key.as_bytes()), &value);
+    Ok(batch)
+}

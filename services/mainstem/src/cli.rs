@@ -1,0 +1,223 @@
+//! What the command line offers.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use mainstem_schemas::Span;
+
+/// The event-sourced streaming backbone of machine learning in production.
+#[derive(Debug, Parser)]
+#[command(name = "mainstem", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// How log lines look on standard error.
+    #[arg(long, global = true, value_enum, default_value = "human")]
+    pub log_format: LogFormat,
+    /// Which log lines: error, warn, info, debug, or a filter such as `mainstem_host=debug`.
+    #[arg(long, global = true, default_value = "warn")]
+    pub log: String,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Human,
+    /// An object a line.
+    Json,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The whole loop on real data, in a minute, on the embedded log.
+    Demo(Demo),
+    /// Read a project file and say what is wrong with it.
+    Check(File),
+    /// Make a project file the definition in force.
+    Apply(Apply),
+    /// Host every service in this process.
+    Up(Up),
+    /// Host one service.
+    Run(Run),
+    /// Publish a file, or `-` for standard input, into a source.
+    Publish(Publish),
+    /// Ask for a retrain of a model.
+    Retrain(Ask),
+    /// Make a version of a model the champion.
+    Promote(Promote),
+    /// Let the champion before serve again.
+    Rollback(Ask),
+    /// Recompute and explain.
+    #[command(subcommand)]
+    Audit(Audit),
+}
+
+/// Where the log and the blobs lie.
+#[derive(Debug, Args)]
+pub struct Dir {
+    /// Directory of the log and the blobs.
+    #[arg(long, default_value = "mainstem-data")]
+    pub dir: PathBuf,
+}
+
+/// The demo's options.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Directory for the demo's log, project file, data and report; a fresh one by default.
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+    /// Also write the summary as JSON to this file.
+    #[arg(long)]
+    pub report: Option<PathBuf>,
+    /// Workers; the figures are the same with any number.
+    #[arg(long, default_value_t = 2)]
+    pub threads: usize,
+}
+
+/// A project file.
+#[derive(Debug, Args)]
+pub struct File {
+    /// The project file.
+    #[arg(short, long, default_value = "mainstem.yaml")]
+    pub file: PathBuf,
+}
+
+/// What `apply` takes.
+#[derive(Debug, Args)]
+pub struct Apply {
+    #[command(flatten)]
+    pub file: File,
+    #[command(flatten)]
+    pub dir: Dir,
+    #[command(flatten)]
+    pub actor: Actor,
+    /// Say what would change, and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Who acts.
+#[derive(Debug, Args)]
+pub struct Actor {
+    /// Who is named as the actor of the event.
+    #[arg(long, env = "MAINSTEM_ACTOR")]
+    pub actor: Option<String>,
+}
+
+/// What `up` takes.
+#[derive(Debug, Args)]
+pub struct Up {
+    #[command(flatten)]
+    pub dir: Dir,
+    /// Apply this project file first.
+    #[arg(short, long)]
+    pub file: Option<PathBuf>,
+    #[command(flatten)]
+    pub actor: Actor,
+    /// Workers in this process.
+    #[arg(long, default_value_t = 2)]
+    pub threads: usize,
+    /// Port of the HTTP doors, on the loopback address.
+    #[arg(long, default_value_t = 7878)]
+    pub port: u16,
+}
+
+/// What `run` takes.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Which service.
+    #[arg(value_enum)]
+    pub service: Service,
+    #[command(flatten)]
+    pub up: Up,
+}
+
+/// Services that run alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Service {
+    /// Workers.
+    Processor,
+    /// The HTTP doors.
+    Gateway,
+    /// The wall clock's ticks.
+    Clock,
+}
+
+/// What `publish` takes.
+#[derive(Debug, Args)]
+pub struct Publish {
+    /// Source that receives the rows.
+    pub source: String,
+    /// CSV (`.csv`) or JSON Lines file, or `-` for JSON Lines on standard input.
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub dir: Dir,
+    #[command(flatten)]
+    pub actor: Actor,
+    /// Replay history as a backtest: each step of event time comes to rest before the next (`7d`).
+    #[arg(long)]
+    pub pace: Option<Span>,
+    /// End of the first step; by default the origin of the first model's windows.
+    #[arg(long, requires = "pace")]
+    pub pace_from: Option<mainstem_schemas::Millis>,
+    /// Go on after the last row that the log holds.
+    #[arg(long)]
+    pub resume: bool,
+    /// Format, where the file's name does not tell.
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+}
+
+/// Formats of a publication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// CSV with a header.
+    Csv,
+    /// An object a line.
+    Jsonl,
+}
+
+/// A request about a model.
+#[derive(Debug, Args)]
+pub struct Ask {
+    /// Model.
+    pub model: String,
+    #[command(flatten)]
+    pub dir: Dir,
+    #[command(flatten)]
+    pub actor: Actor,
+    /// Why; it is kept in the event.
+    #[arg(long, default_value = "")]
+    pub note: String,
+}
+
+/// What `promote` takes.
+#[derive(Debug, Args)]
+pub struct Promote {
+    #[command(flatten)]
+    pub ask: Ask,
+    /// Version to be promoted.
+    #[arg(long)]
+    pub version: String,
+}
+
+/// Audits.
+#[derive(Debug, Subcommand)]
+pub enum Audit {
+    /// Recompute every derived event, and check chains and blobs.
+    Verify(Dir),
+    /// Follow a prediction back to its features, arrival, model, run, data set, gate and trigger.
+    Explain(Explain),
+}
+
+/// What `explain` takes.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// Id of the prediction, or of the arrival or request that it answers.
+    pub prediction: String,
+    #[command(flatten)]
+    pub dir: Dir,
+}

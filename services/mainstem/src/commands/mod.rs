@@ -1,0 +1,82 @@
+//! The commands, a file each where they are more than a few lines.
+
+mod apply;
+mod ask;
+mod audit;
+mod publish;
+mod up;
+
+use std::error::Error;
+use std::path::Path;
+use std::process::ExitCode;
+
+use mainstem_host::Store;
+use mainstem_schemas::Millis;
+use mainstem_schemas::definition::Project;
+
+use crate::cli::{Actor, Cli, Command};
+use crate::demo;
+
+/// What a command ends in.
+pub type Done = Result<ExitCode, Box<dyn Error>>;
+
+/// Runs a command.
+pub fn run(cli: Cli) -> Done {
+    match cli.command {
+        Command::Demo(options) => demo::run(&options),
+        Command::Check(file) => apply::check(&file.file),
+        Command::Apply(options) => apply::apply(&options),
+        Command::Up(options) => up::up(&options),
+        Command::Run(options) => up::run(&options),
+        Command::Publish(options) => publish::publish(&options),
+        Command::Retrain(ask) => ask::retrain(&ask),
+        Command::Promote(promote) => ask::promote(&promote),
+        Command::Rollback(ask) => ask::rollback(&ask),
+        Command::Audit(audit) => audit::run(&audit),
+    }
+}
+
+/// Reads and checks a project file; what is wrong with it is printed as a compiler does.
+pub fn read_project(file: &Path) -> Result<Option<Project>, Box<dyn Error>> {
+    let bytes = std::fs::read(file).map_err(|error| {
+        format!("{}: {error}; name the project file with -f, or write one (see the README)", file.display())
+    })?;
+    match mainstem_project::parse_bytes(&file.display().to_string(), &bytes) {
+        Ok(project) => Ok(Some(project)),
+        Err(diagnostics) => {
+            for diagnostic in &diagnostics {
+                eprintln!("{diagnostic}\n");
+            }
+            eprintln!("{}: {} found", file.display(), plural(diagnostics.len(), "mistake"));
+            Ok(None)
+        }
+    }
+}
+
+/// The log and the project of a directory that must hold one.
+pub fn open(dir: &Path) -> Result<(Store, Project), Box<dyn Error>> {
+    if !dir.exists() {
+        let dir = dir.display();
+        return Err(format!("{dir} does not exist; apply a project first: mainstem apply -f mainstem.yaml --dir {dir}").into());
+    }
+    let store = Store::open(dir)?;
+    let project = store.project()?;
+    Ok((store, project))
+}
+
+/// Who acts: as told, else the system's user.
+pub fn actor(actor: &Actor) -> String {
+    let user = || std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
+    actor.actor.clone().or_else(|| user().ok()).unwrap_or_else(|| "unknown".into())
+}
+
+/// The wall clock: event time of what people ask.
+pub fn now() -> Millis {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// `1 mistake`, `2 mistakes`.
+pub fn plural(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
