@@ -15,8 +15,11 @@ use serde::de::DeserializeOwned;
 use crate::machine::{Context, Effect, Machine};
 use crate::outbox::{Head, Outbox};
 
+mod recent;
 #[cfg(feature = "testkit")]
 pub mod testing;
+
+pub use recent::Recent;
 
 /// Decisions of one tick at most. A tick's worth is a handful per request and per retrain; more is a decision that its
 /// own event does not settle.
