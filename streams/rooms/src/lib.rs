@@ -12,7 +12,7 @@
 //! | [`rollout`] | models, performance | deployments |
 //! | [`audit`] | every fact | turns alone |
 //!
-//! [`topology`] says which tasks a project implies and builds their machines.
+//! [`topology`] says which tasks a project implies, [`machines`] builds them.
 #![forbid(unsafe_code)]
 
 pub mod arrivals;
@@ -21,6 +21,7 @@ pub mod drift;
 pub mod features;
 #[cfg(test)]
 mod harness;
+pub mod machines;
 pub mod registry;
 pub mod rollout;
 pub mod serving;
