@@ -71,16 +71,16 @@ impl KafkaReader {
         }
         self.cluster.require(partition)?;
         self.watch.add(partition);
-        let kept = self.range(partition)?;
-        if from < kept.start {
+        if from >= self.cluster.end(partition, true)? {
+            return Ok(false);
+        }
+        let earliest = self.cluster.start(partition)?;
+        if from < earliest {
             return Err(LogError::OutOfRange {
                 partition: partition.clone(),
                 offset: from,
-                earliest: kept.start,
+                earliest,
             });
-        }
-        if from >= kept.end {
-            return Ok(false);
         }
         self.go(partition, from)?;
         Ok(true)

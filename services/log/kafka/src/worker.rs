@@ -165,7 +165,7 @@ impl Worker for KafkaWorker {
                     continue;
                 };
                 let had = self.owned.get(&id) == Some(place);
-                if joining && !had {
+                if joining && (!had || self.fenced) {
                     continue;
                 }
                 if had && same && !self.fenced {
