@@ -176,17 +176,21 @@ fn subtract_square(wide: &mut Wide, root: &Wide) {
 
 /// `number · 2^-scale / divisor` as the nearest double, ties to even; infinite beyond the largest.
 fn divide(number: &Wide, divisor: u32, scale: i32) -> f64 {
-    let divisor = u128::from(divisor.max(1));
+    let divisor = u64::from(divisor.max(1));
     let Some(top) = number.iter().rposition(|limb| *limb != 0) else {
         return 0.0;
     };
     // One limb more at the low end, so that the bits to be rounded are there for the smallest doubles too.
     let mut quotient = [0u64; WIDE + 1];
-    let mut rest = 0u128;
+    let mut rest = 0u64;
     for at in (0..=top + 1).rev() {
         let limb = if at == 0 { 0 } else { number[at - 1] };
-        let part = rest << 64 | u128::from(limb);
-        (quotient[at], rest) = ((part / divisor) as u64, part % divisor);
+        // By halves: a division of 128 bits takes ten times as long.
+        for (half, shift) in [(limb >> 32, 32), (limb & 0xffff_ffff, 0)] {
+            let part = rest << 32 | half;
+            quotient[at] |= (part / divisor) << shift;
+            rest = part % divisor;
+        }
     }
     let bit = |at: usize| quotient[at / 64] >> (at % 64) & 1;
     let Some(limb) = quotient.iter().rposition(|limb| *limb != 0) else {

@@ -13,6 +13,8 @@
 //! than a day ahead, no record of a registered schema, or an event time that is not after the entity's newest, for
 //! windows that were passed are not computed again.
 //!
+//! Every entity that was ever seen is remembered, at its rings' size: choose entities that are finite in number.
+//!
 //! Next rooms: [`serving`](crate::serving) predicts from the rows, [`drift`](crate::drift) measures them.
 
 mod compile;
