@@ -1,7 +1,7 @@
 //! The room of features: a row of numbers per arrival, from its entity's arrivals up to it.
 //!
 //! In come the arrivals of a view's source, out go rows of `features.<view>`, one for each arrival that can be taken, in
-//! order. The view's expressions are compiled once ([`plan`]); per entity the room remembers the last values of each
+//! order. The view's expressions are compiled once ([`Plan`]); per entity the room remembers the last values of each
 //! operand that a lag or a window looks back on ([`entity`]), and nothing that was summed: a statistic is a function of
 //! its window's contents alone ([`window`], [`exact`]). So a row depends on the arrivals before it, and neither on
 //! where a run ends nor on when it is computed.
