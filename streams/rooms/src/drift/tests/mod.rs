@@ -230,7 +230,11 @@ impl Feed {
     }
 
     fn promote(&mut self, version: &str) -> &mut Self {
-        let since = self.steps.last().unwrap().0;
+        self.promote_since(version, self.steps.last().unwrap().0)
+    }
+
+    /// A promotion that the task hears of late.
+    fn promote_since(&mut self, version: &str, since: i64) -> &mut Self {
         let promoted = Promoted {
             model: "m".into(),
             version: version.into(),

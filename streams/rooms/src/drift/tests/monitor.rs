@@ -251,26 +251,25 @@ fn windows_that_are_small_not_whole_or_never_complete_are_not_measured() {
     feed.tick(0)
         .deploy("v1", Role::Champion, &[&reference()])
         .tick(100);
-    let both = |feed: &mut Feed, start: i64, rows: usize, whole: bool| {
+    let both = |feed: &mut Feed, start: i64, rows: usize| {
         for partition in 0..2 {
             let profile = profile(&reference(), partition, start, &vec![0.1; rows]);
-            feed.event(
-                1,
-                ProfileMeasured {
-                    whole: whole || partition == 0,
-                    ..profile
-                },
-                start + 100,
-            );
+            feed.event(1, profile, start + 100);
         }
     };
-    both(&mut feed, 0, 2, true);
-    both(&mut feed, 100, 50, false);
+    both(&mut feed, 0, 2);
+    let profile_of_100 = |partition| profile(&reference(), partition, 100, &[0.1; 50]);
+    let not_whole = ProfileMeasured {
+        whole: false,
+        ..profile_of_100(1)
+    };
+    feed.event(1, not_whole, 200).tick(200);
+    feed.event(1, profile_of_100(0), 200).tick(200);
     feed.event(1, profile(&reference(), 0, 200, &[0.1; 50]), 300)
         .tick(300);
     for at in 0..PATIENCE as i64 {
         assert_eq!(feed.written().len(), 0, "the window of 200 is waited for");
-        both(&mut feed, 300 + 100 * at, 50, true);
+        both(&mut feed, 300 + 100 * at, 50);
         feed.tick(400 + 100 * at);
     }
     let starts: Vec<i64> = measured(&feed.written())

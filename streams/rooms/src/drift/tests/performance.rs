@@ -160,6 +160,21 @@ fn a_correction_counts_a_closed_window_again_until_it_is_forgotten() {
     );
 }
 
+#[test]
+fn a_row_waits_for_a_tick_after_the_one_that_it_was_joined_on() {
+    let mut feed = performance();
+    // The join was a tick ahead.
+    let round = feed.round() + 1;
+    feed.value(1, labelled(10, "v1", Role::Champion, 1, 1, round));
+    let events = events(feed.tick(100).tick(100).written());
+    let expected = [
+        "v1 Champion 0 r0 [0, 0, 0, 0]",
+        "v2 Shadow 0 r0 [0, 0, 0, 0]",
+        "v1 Champion 0 r1 [1, 0, 0, 0]",
+    ];
+    assert_eq!(shape(&events), expected);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 

@@ -120,6 +120,29 @@ fn a_promotion_between_two_windows_leaves_both_whole() {
 }
 
 #[test]
+fn a_window_is_whole_only_with_all_its_rows_under_one_champion() {
+    let mut feed = features();
+    feed.tick(100).deploy("v1", Role::Champion, &[&reference()]);
+    feed.deploy("v2", Role::Shadow, &[&other_reference()]);
+    feed.deploy("v3", Role::Shadow, &[&reference()]);
+    // Nothing was counted yet in the window that the promotion falls into.
+    feed.tick(150).promote("v2");
+    feed.tick(150).rows([(160, ROW)]);
+    feed.tick(300).rows([(310, ROW)]);
+    // A promotion at 300 that is heard of when a row after it has been counted.
+    feed.tick(320).promote_since("v3", 300);
+    feed.tick(330).rows([(340, ROW)]).tick(400).tick(500);
+    let profiles = profiles(feed.written());
+    let expected = [
+        (100, 1, false),
+        (200, 0, true),
+        (300, 1, false),
+        (400, 0, true),
+    ];
+    assert_eq!(shape(&profiles), expected);
+}
+
+#[test]
 fn a_champion_without_a_reference_is_not_measured() {
     let mut feed = features();
     feed.tick(100).deploy("baseline", Role::Champion, &[]);
