@@ -93,6 +93,14 @@ impl Broker {
         &self.bootstrap
     }
 
+    /// Runs one of Kafka's own Java tools by its class, with this text as its standard input; gives what it printed.
+    ///
+    /// # Errors
+    /// What the tool said, where it failed.
+    pub fn tool(&self, class: &str, arguments: &[&str], input: &str) -> Result<String, String> {
+        process::tool(&fetch_jars()?, class, arguments, input)
+    }
+
     /// Kills the broker as a power cut would; the data stay.
     ///
     /// # Errors

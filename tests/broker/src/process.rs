@@ -140,6 +140,34 @@ fn java(libs: &Path) -> Command {
     java
 }
 
+/// Runs a Java class to its end.
+pub(crate) fn tool(
+    libs: &Path,
+    class: &str,
+    arguments: &[&str],
+    input: &str,
+) -> Result<String, String> {
+    let mut tool = java(libs);
+    tool.arg(class).args(arguments);
+    tool.stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = tool.spawn().map_err(|why| format!("java: {why}"))?;
+    if let Some(mut pipe) = child.stdin.take() {
+        // A tool that ends early says why below.
+        let _ = pipe.write_all(input.as_bytes());
+    }
+    let output = child
+        .wait_with_output()
+        .map_err(|why| format!("java: {why}"))?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(format!("{class} failed: {said}"))
+    }
+}
+
 /// Asks for the API versions (the smallest request there is), which a broker answers once it serves clients.
 pub(crate) fn answers(address: SocketAddr) -> Option<()> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok()?;

@@ -1,10 +1,11 @@
 //! The calls of librdkafka that rdkafka does not wrap, or wraps slowly: the only unsafe code of the workspace.
 //!
-//! Batch consumption (half the CPU a record, and the offset of an end-of-partition event, which rdkafka drops), the
-//! application's position in one partition, and a flush that does not wait in steps of 100 ms.
+//! Batch calls (they halve the CPU of a record, and consumption then tells the offset of an end-of-partition event,
+//! which rdkafka drops), the application's position in one partition, and a flush that does not wait in steps of 100 ms.
 
 use std::collections::VecDeque;
 use std::ffi::{CStr, CString};
+use std::ops::Range;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::time::Duration;
@@ -156,6 +157,63 @@ impl Drop for Message {
     fn drop(&mut self) {
         // SAFETY: the message is ours and is not used again.
         unsafe { sys::rd_kafka_message_destroy(self.0.as_ptr()) }
+    }
+}
+
+/// Queues records without headers for one partition, in order; their timestamps are the time of writing.
+///
+/// # Errors
+/// Why the first that was not queued was refused; none after it was queued.
+pub(crate) fn produce<C: ProducerContext>(
+    producer: &BaseProducer<C>,
+    topic: &str,
+    partition: i32,
+    batch: &Batch,
+    rows: Range<usize>,
+) -> Result<(), RDKafkaErrorCode> {
+    let topic = CString::new(topic).map_err(|_| RDKafkaErrorCode::InvalidTopic)?;
+    let at = |bytes: Option<&[u8]>| match bytes {
+        // A field of no bytes is not null, and its pointer is not either.
+        Some(bytes) => (bytes.as_ptr().cast_mut().cast(), bytes.len()),
+        None => (ptr::null_mut(), 0),
+    };
+    let message = |record: mainstem_schemas::RecordRef<'_>| {
+        let ((key, key_len), (payload, len)) = (at(record.key), at(record.value));
+        sys::rd_kafka_message_t {
+            err: sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR,
+            rkt: ptr::null_mut(),
+            partition,
+            payload,
+            len,
+            key,
+            key_len,
+            offset: 0,
+            _private: ptr::null_mut(),
+        }
+    };
+    let mut messages: Vec<sys::rd_kafka_message_t> =
+        rows.filter_map(|row| batch.get(row)).map(message).collect();
+    // SAFETY: keys and values live as long as `batch`, are copied (`F_COPY`) and never written to; the topic's handle
+    // is given back. The opaque pointer is null, as rdkafka makes it for the delivery opaque `()`.
+    unsafe {
+        let client = producer.client().native_ptr();
+        let handle = sys::rd_kafka_topic_new(client, topic.as_ptr(), ptr::null_mut());
+        if handle.is_null() {
+            return Err(RDKafkaErrorCode::InvalidTopic);
+        }
+        sys::rd_kafka_produce_batch(
+            handle,
+            partition,
+            sys::RD_KAFKA_MSG_F_COPY,
+            messages.as_mut_ptr(),
+            messages.len() as i32,
+        );
+        sys::rd_kafka_topic_destroy(handle);
+    }
+    let none = sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+    match messages.iter().find(|message| message.err != none) {
+        Some(refused) => Err(refused.err.into()),
+        None => Ok(()),
     }
 }
 
