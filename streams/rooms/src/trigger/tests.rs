@@ -223,7 +223,8 @@ fn a_retrain_that_ends_on_the_tick_of_a_request_gives_way_to_it_in_either_order(
 
 #[test]
 fn every_end_of_a_retrain_closes_it_and_those_of_others_do_not() {
-    let ends: [(usize, fn(EventId) -> Event, RetrainOutcome); 4] = [
+    type End = (usize, fn(EventId) -> Event, RetrainOutcome);
+    let ends: [End; 4] = [
         (
             input::DEPLOYMENTS,
             |id| promoted("v1", Some(id), day(2)).into(),
