@@ -223,17 +223,8 @@ impl Reader for KafkaReader {
 impl Place {
     /// Moves to `from` where that needs nothing of the broker.
     fn reaches(&mut self, from: u64) -> bool {
-        if from < self.next {
-            return false;
-        }
-        while self
-            .held
-            .front()
-            .is_some_and(|m| m.event().is_none() && m.offset() < from)
-        {
-            self.held.pop_front();
-        }
-        let here = !self.held.is_empty() || from <= self.scanned;
+        let waits = |message: &Message| message.event().is_none() && message.offset() >= from;
+        let here = from >= self.next && (from <= self.scanned || self.held.iter().any(waits));
         if here {
             self.next = from;
         }
@@ -246,15 +237,26 @@ impl Place {
         }
     }
 
-    /// Strikes events at the front, noting how far the partition is scanned; an error is handed back.
+    /// Strikes events and skipped records at the front, noting how far the partition is scanned; an error is handed
+    /// back.
     fn settle(&mut self) -> Option<RDKafkaErrorCode> {
-        while let Some(code) = self.held.front().and_then(Message::event) {
-            let offset = self.held.pop_front().map_or(0, |event| event.offset());
-            self.vague = self.vague.max(offset + 1);
-            if code != RDKafkaErrorCode::PartitionEOF {
-                return Some(code);
+        while let Some(first) = self.held.front() {
+            let (event, offset) = (first.event(), first.offset());
+            if event.is_none() && offset >= self.next {
+                break;
             }
-            self.scanned = self.scanned.max(offset);
+            self.held.pop_front();
+            match event {
+                None => self.scanned = self.scanned.max(offset + 1),
+                Some(RDKafkaErrorCode::PartitionEOF) => {
+                    self.scanned = self.scanned.max(offset);
+                    self.vague = self.vague.max(offset + 1);
+                }
+                Some(_) => {
+                    self.vague = self.vague.max(offset + 1);
+                    return event;
+                }
+            }
         }
         if self.held.is_empty() {
             // A marker moves the position and is no message: the end of what it ends need not be waited for.

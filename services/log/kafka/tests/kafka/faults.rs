@@ -9,7 +9,7 @@ use mainstem_test_broker::{Broker, KAFKA};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
-use crate::support::{Room, broker, connect, one, run_name, values};
+use crate::support::{Room, broker, connect, one, records, run_name, values};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -173,4 +173,40 @@ fn small_commits_do_not_wait_for_a_slow_flush() {
         ours += start.elapsed();
     }
     assert!(ours * 2 < theirs, "{ours:?} against {theirs:?}");
+}
+
+/// What librdkafka has fetched ahead is used where the next fetch skips some of it, and dropped where it goes back.
+#[test]
+fn a_reader_skips_and_goes_back() {
+    let Some(broker) = broker() else { return };
+    let room = Room::new(broker, "skips", 1, &[]);
+    let at = room.at("out", 0);
+    let mut writer = room.log.writer("w").unwrap();
+    let mut reader = room.log.reader().unwrap();
+    let mut jump = 1u64;
+    for round in 1..30u64 {
+        let mut batch = Batch::new();
+        for n in 0..8 {
+            batch.push(None, Some(format!("{round}.{n}").as_bytes()), []);
+        }
+        writer.append(&[(at.clone(), batch)]).unwrap();
+        let all = records(&room.log, &at);
+        for _ in 0..6 {
+            jump = jump
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(round);
+            let from = (jump >> 33) % (round * 9 + 2);
+            let start = all.offsets().partition_point(|offset| *offset < from);
+            let want = &all.offsets()[start..all.len().min(start + 3)];
+            let limit = FetchLimit {
+                records: 3,
+                ..FetchLimit::default()
+            };
+            let mut got = Batch::new();
+            reader.fetch(&at, from, limit, &mut got).unwrap();
+            assert!(want.starts_with(got.offsets()), "{from}: {want:?}");
+            assert_eq!(got.is_empty(), want.is_empty(), "{from}");
+            assert_eq!(reader.at_end(&at, from).unwrap(), want.is_empty(), "{from}");
+        }
+    }
 }
