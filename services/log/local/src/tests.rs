@@ -45,9 +45,8 @@ fn a_caller_that_fails_fails_alone() {
     let mut other = append("other", records("records", 2, 1_000));
     let mut large = append("large", records("records", 4, 500_000));
     let mut lost = append("lost", records("nowhere", 1, 1_000));
-    let before = log.seen();
     std::thread::scope(|scope| {
-        // The writer thread is kept busy until the four wait behind it: they become one group.
+        // The writer thread is kept busy until the four wait behind it, to become one group.
         let (go, wait) = channel::<()>();
         let busy = move |_: &mut store::Store| {
             let _ = wait.recv();
@@ -67,7 +66,6 @@ fn a_caller_that_fails_fails_alone() {
         let unknown = LogError::UnknownTopic(Partition::new("nowhere", 0));
         assert_eq!(lost.join().unwrap(), Err(CommitError::Log(unknown)));
     });
-    assert_eq!(log.seen(), before + 1, "one group, one ring");
     let mut reader = log.reader().unwrap();
     let at = Partition::new("records", 0);
     assert_eq!(reader.range(&at).unwrap(), 0..3);
@@ -177,4 +175,75 @@ fn a_file_of_a_newer_format_is_left_alone() {
     drop(file);
     let refused = LocalLog::open(dir.path()).err().unwrap().to_string();
     assert!(refused.contains("has format 9"), "{refused}");
+}
+
+#[test]
+fn a_missing_row_is_damage_and_no_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    let mut writer = log.writer("writer").unwrap();
+    for _ in 0..4 {
+        writer.append(&records("records", 2, 100)).unwrap();
+    }
+    let lose = |store: &mut store::Store| {
+        let text = "DELETE FROM batches WHERE id & 0xffffffffff = 4";
+        Ok(store.connection().execute(text, [])?)
+    };
+    assert_eq!(log.shared.submit(0, lose), Ok(1));
+    let mut reader = log.reader().unwrap();
+    let mut fetch = |from| {
+        let mut got = Batch::new();
+        let limit = FetchLimit::default();
+        reader
+            .fetch(&Partition::new("records", 0), from, limit, &mut got)
+            .map(|()| got.offsets().to_vec())
+    };
+    assert_eq!(fetch(1), Ok(vec![1, 2, 3]));
+    for from in [4, 5] {
+        let damaged = format!("records/0 at offset {from}");
+        assert_eq!(fetch(from), Err(LogError::Damaged(damaged)));
+    }
+    assert_eq!(fetch(6), Ok(vec![6, 7]));
+}
+
+#[test]
+fn a_worker_killed_and_back_gets_a_new_epoch() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    // What a killed worker leaves behind: its lease, and a lock file that nobody holds.
+    let leave = |store: &mut store::Store| {
+        let text = "INSERT INTO tasks VALUES ('room/task/0', 'same', 7, 0, NULL)";
+        Ok(store.connection().execute(text, [])?)
+    };
+    assert_eq!(log.shared.submit(0, leave), Ok(1));
+    std::fs::write(members::folder(dir.path()).join("same.lock"), "").unwrap();
+    let mut worker = log.worker("same").unwrap();
+    let task = TaskSpec {
+        id: TaskId("room/task/0".into()),
+        project: "project".into(),
+        lead: None,
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+    };
+    assert_eq!(worker.assign(&[task]).unwrap().gained.len(), 1);
+    let epoch = |connection: &rusqlite::Connection| {
+        Ok(connection.query_row("SELECT epoch FROM tasks", [], |row| row.get::<_, i64>(0))?)
+    };
+    assert_eq!(log.shared.look_up(epoch), Ok(8));
+}
+
+/// No kill shows what a power cut would: the settings are the promise.
+#[test]
+fn every_commit_is_flushed() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = |store: &mut store::Store| {
+        let pragma = |name| {
+            store
+                .connection()
+                .pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0))
+        };
+        Ok((pragma("synchronous")?, pragma("journal_mode")?))
+    };
+    let found = open(dir.path()).shared.submit(0, settings).unwrap();
+    assert_eq!(found, (2.into(), "wal".to_owned().into()));
 }
