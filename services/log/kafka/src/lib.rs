@@ -6,11 +6,11 @@
 //!
 //! | Here | Kafka |
 //! |---|---|
-//! | reader ([`reader`]) | a consumer outside every group, `read_committed`, a queue a partition |
-//! | writer ([`writer`]) | a producer with the transactional id `<project>-writer-<name>` |
-//! | worker ([`worker`]) | a producer `<project>-worker-<name>`, and a member of the group `<project>.<room>` of every room |
-//! | ownership ([`membership`]) | the room's lead partitions, given out by the group; its generation fences |
-//! | head of a chain ([`heads`], [`turns`]) | metadata of the lead's committed offset; the topic `<project>.turns` |
+//! | reader (`reader`) | a consumer outside every group, `read_committed`, a queue a partition |
+//! | writer (`writer`) | a producer with the transactional id `<project>-writer-<name>` |
+//! | worker (`worker`) | a producer `<project>-worker-<name>`, and a member of the group `<project>.<room>` of every room |
+//! | ownership (`membership`) | the room's lead partitions, given out by the group; its generation fences |
+//! | head of a chain (`heads`, `turns`) | metadata of the lead's committed offset; the topic `<project>.turns` |
 //!
 //! [`Options`] hands any further setting to librdkafka (TLS, SASL, sizes), but for those that exactly-once stands on.
 //! The unsafe code of the workspace is in `native`. The next room is `mainstem_kernel::worker`, which drives this.

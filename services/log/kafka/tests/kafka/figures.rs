@@ -118,4 +118,22 @@ fn figures() {
         "append, fetch, fetch of nothing: {:?}",
         spent.map(|d| d / 100)
     );
+    let start = Instant::now();
+    for _ in 0..50 {
+        batch.clear();
+        reader
+            .fetch(&at, 0, FetchLimit::default(), &mut batch)
+            .unwrap();
+    }
+    println!("a step back: {:?}", start.elapsed() / 50);
+    let start = Instant::now();
+    let mut fresh = log.reader().unwrap();
+    for index in 0..4 {
+        let at = Partition::new(&topic, index);
+        batch.clear();
+        fresh
+            .fetch(&at, 0, FetchLimit::default(), &mut batch)
+            .unwrap();
+    }
+    println!("the first fetch of four partitions: {:?}", start.elapsed());
 }
