@@ -382,7 +382,7 @@ mod optional_time {
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         match time {
-            Some(time) => serializer.collect_str(time),
+            Some(time) => serializer.serialize_some(&time.to_string()),
             None => serializer.serialize_none(),
         }
     }

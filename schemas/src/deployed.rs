@@ -24,22 +24,28 @@ impl Deployed {
             }
             Event::Promoted(promoted) if promoted.model == model => {
                 let of_version = |other: &&DeploymentStarted| other.version == promoted.version;
-                let Some(mut champion) = self.active.iter().find(of_version).cloned() else { return false };
+                let Some(mut champion) = self.active.iter().find(of_version).cloned() else {
+                    return false;
+                };
                 self.end(Role::Shadow, &promoted.version);
                 self.active.retain(|other| other.role != Role::Champion);
                 champion.role = Role::Champion;
                 champion.since = promoted.since;
                 self.active.push(champion);
             }
-            Event::DeploymentEnded(ended) if ended.model == model => self.end(ended.role, &ended.version),
+            Event::DeploymentEnded(ended) if ended.model == model => {
+                self.end(ended.role, &ended.version)
+            }
             _ => return false,
         }
-        self.active.sort_by(|a, b| (a.role, &a.version).cmp(&(b.role, &b.version)));
+        self.active
+            .sort_by(|a, b| (a.role, &a.version).cmp(&(b.role, &b.version)));
         true
     }
 
     fn end(&mut self, role: Role, version: &str) {
-        self.active.retain(|other| (other.role, other.version.as_str()) != (role, version));
+        self.active
+            .retain(|other| (other.role, other.version.as_str()) != (role, version));
     }
 
     /// All deployed versions; one that is champion and control stands twice.
@@ -51,12 +57,16 @@ impl Deployed {
     /// The version whose predictions are the answer.
     #[must_use]
     pub fn champion(&self) -> Option<&DeploymentStarted> {
-        self.active.iter().find(|deployed| deployed.role == Role::Champion)
+        self.active
+            .iter()
+            .find(|deployed| deployed.role == Role::Champion)
     }
 
     /// A version in a role.
     #[must_use]
     pub fn get(&self, role: Role, version: &str) -> Option<&DeploymentStarted> {
-        self.active.iter().find(|deployed| deployed.role == role && deployed.version == version)
+        self.active
+            .iter()
+            .find(|deployed| deployed.role == role && deployed.version == version)
     }
 }

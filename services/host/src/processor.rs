@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use mainstem_kernel::log::{CommitError, FetchLimit, LogError};
 use mainstem_kernel::worker::{Crew, Parts};
-use mainstem_rooms::topology::{machine, tasks_of};
+use mainstem_rooms::machines::machine;
+use mainstem_rooms::topology::tasks_of;
 use mainstem_schemas::definition::Project;
 
 use crate::resolver::StoreResolver;

@@ -306,12 +306,17 @@ impl Worker for MemoryWorker {
             .filter(|id| !self.owned.contains(id))
             .cloned()
             .collect();
-        let lost = self
+        let lost: Vec<TaskId> = self
             .owned
             .iter()
             .filter(|id| !owned.contains(id))
             .cloned()
             .collect();
+        for task in &lost {
+            if state.owners.get(task) == Some(&self.name) {
+                state.owners.remove(task);
+            }
+        }
         self.owned = owned;
         Ok(Assignment { gained, lost })
     }

@@ -4,6 +4,8 @@
 //! n, in (event time, topic, key, id) order; so a consequence can never race with the tick that caused it, and two
 //! paced runs release the same records in the same order on the same tick.
 
+use std::collections::BTreeMap;
+
 use mainstem_schemas::catalog::SchemaRegistered;
 use mainstem_schemas::definition::Project;
 use mainstem_schemas::envelope::attribute;
@@ -248,6 +250,18 @@ impl Held {
         (records, order)
     }
 
+    /// The held records of each input that has any.
+    fn by_input(&self) -> BTreeMap<usize, Batch> {
+        let mut inputs: BTreeMap<usize, Batch> = BTreeMap::new();
+        for (mark, record) in self.marks.iter().zip(self.records.iter()) {
+            inputs
+                .entry(mark.input as usize)
+                .or_default()
+                .push_record(&record);
+        }
+        inputs
+    }
+
     fn settles(&self, effect: &Effect) -> bool {
         self.marks
             .iter()
@@ -270,6 +284,7 @@ impl<M: Machine> Task for Frame<M> {
             project: Some(project),
             tick,
             opened,
+            held,
             room,
             ..
         } = &self.state
@@ -277,13 +292,28 @@ impl<M: Machine> Task for Frame<M> {
             return Vec::new();
         };
         let cx = context(known, catalog, project, &self.spec, *tick, *opened, false);
-        let own = run.map(|run| Run {
-            input: run.input.wrapping_sub(rank::FIRST),
-            batch: run.batch,
-        });
         match run {
             Some(run) if run.input < rank::FIRST => Vec::new(),
-            _ => self.machine.needs(room, &cx, own.as_ref()),
+            Some(run) => {
+                let input = run.input - rank::FIRST;
+                let own = Run {
+                    input,
+                    batch: run.batch,
+                };
+                self.machine.needs(room, &cx, Some(&own))
+            }
+            // What is held will be folded on a tick: it is needed as what is folded already.
+            None => {
+                let mut needs = self.machine.needs(room, &cx, None);
+                for (input, batch) in held.by_input() {
+                    let own = Run {
+                        input,
+                        batch: &batch,
+                    };
+                    needs.extend(self.machine.needs(room, &cx, Some(&own)));
+                }
+                needs
+            }
         }
     }
 
