@@ -277,7 +277,7 @@ impl Runner {
     }
 
     /// Takes the task's place after a turn that was folded again.
-    pub(crate) fn stand_after(&mut self, turn: &Turn) {
+    pub fn stand_after(&mut self, turn: &Turn) {
         for (partition, position) in self.partitions.iter().zip(&mut self.positions) {
             let same = |at: &&InputPosition| {
                 at.partition == partition.index as i32 && at.topic == partition.topic.as_ref()
@@ -290,13 +290,18 @@ impl Runner {
     }
 
     /// Rank of an input partition.
-    pub(crate) fn rank_of(&self, topic: &str, index: i32) -> Option<usize> {
+    #[must_use]
+    pub fn rank_of(&self, topic: &str, index: i32) -> Option<usize> {
         self.partitions
             .iter()
             .position(|p| p.topic.as_ref() == topic && p.index as i32 == index)
     }
 
-    pub(crate) fn refold(
+    /// Folds a run again; the task then stands at `next` of that input.
+    ///
+    /// # Errors
+    /// [`TaskError::Unresolved`].
+    pub fn refold(
         &mut self,
         run: &Run<'_>,
         resolver: &dyn Resolver,
@@ -318,11 +323,19 @@ impl Runner {
         Ok(())
     }
 
-    pub(crate) fn take_outputs(&mut self) -> Result<Vec<(Partition, Batch)>, TaskError> {
+    /// What the runs since the last call wrote.
+    ///
+    /// # Errors
+    /// The first fault of a fold.
+    pub fn take_outputs(&mut self) -> Result<Vec<(Partition, Batch)>, TaskError> {
         self.outbox.take().map_err(|fault| self.fault(fault))
     }
 
-    pub(crate) fn resume(
+    /// Takes a state from a snapshot's bytes.
+    ///
+    /// # Errors
+    /// [`TaskError`] where they are no state, or what it needs cannot be had.
+    pub fn resume(
         &mut self,
         state: &[u8],
         resolver: &dyn Resolver,

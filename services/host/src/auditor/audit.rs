@@ -1,0 +1,541 @@
+//! The pass over the turns.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mainstem_kernel::log::{FetchLimit, LogError, Reader};
+use mainstem_kernel::turn::hash;
+use mainstem_kernel::{Partition, TaskId, TaskSpec};
+use mainstem_schemas::events::{Event, SnapshotTaken, Turn};
+use mainstem_schemas::topics::{self, Class};
+use mainstem_schemas::{Batch, Catalog, Digest, RecordRef};
+
+use super::chain;
+use super::found::Found;
+use super::holes::{self, Hole};
+use super::inputs::Inputs;
+use super::outputs::{Desk, Outputs, Segment};
+use super::report::{Finding, Place, Report, Uncovered};
+use super::stores::Named;
+use super::task::{Audited, Fold};
+use super::{Parts, Progress, schemas};
+
+/// A snapshot's record, and what of it is not as its task wrote it.
+struct Snapshot {
+    at: Place,
+    taken: SnapshotTaken,
+    unlike: Option<String>,
+}
+
+pub(super) struct Audit<'a> {
+    parts: &'a Parts<'a>,
+    specs: &'a BTreeMap<TaskId, TaskSpec>,
+    reader: Box<dyn Reader>,
+    catalog: Catalog,
+    found: Found,
+    tasks: BTreeMap<TaskId, Audited>,
+    inputs: Inputs,
+    outputs: Outputs,
+    snapshots: BTreeMap<(String, i64), Vec<Snapshot>>,
+    named: Named,
+    batches: Vec<Batch>,
+    /// Partitions of facts, with their ends as the audit began.
+    facts: Vec<(Partition, std::ops::Range<u64>)>,
+}
+
+impl<'a> Audit<'a> {
+    pub(super) fn open(
+        parts: &'a Parts<'a>,
+        specs: &'a BTreeMap<TaskId, TaskSpec>,
+    ) -> Result<Self, LogError> {
+        let mut reader = parts.log.reader()?;
+        let mut found = Found::default();
+        let catalog = schemas::read(reader.as_mut(), &parts.project.name, &mut found)?;
+        let mut audit = Audit {
+            parts,
+            specs,
+            reader,
+            catalog,
+            found,
+            tasks: BTreeMap::new(),
+            inputs: Inputs::default(),
+            outputs: Outputs::default(),
+            snapshots: BTreeMap::new(),
+            named: Named::default(),
+            batches: Vec::new(),
+            facts: Vec::new(),
+        };
+        audit.survey()?;
+        Ok(audit)
+    }
+
+    /// Notes the ends of all partitions, before the end of the turns: what a turn wrote is then below them.
+    fn survey(&mut self) -> Result<(), LogError> {
+        let written: BTreeSet<&str> = self
+            .specs
+            .values()
+            .flat_map(|spec| spec.outputs.iter().map(|output| output.topic.as_str()))
+            .collect();
+        for topic in self.parts.log.topics()? {
+            let prefix = format!("{}.", self.parts.project.name);
+            let Some(room) = topic.name.strip_prefix(&prefix) else {
+                continue;
+            };
+            let class = match class_of(room) {
+                _ if written.contains(topic.name.as_str()) => Class::Derived,
+                class => class,
+            };
+            for index in 0..topic.partitions {
+                let partition = Partition::new(&topic.name, index);
+                match class {
+                    Class::Derived => self.outputs.open(self.reader.as_mut(), &partition)?,
+                    Class::Fact => {
+                        let range = self.reader.range(&partition)?;
+                        self.facts.push((partition, range));
+                    }
+                    Class::Chain => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the whole chain.
+    pub(super) fn run(mut self, progress: &mut dyn FnMut(&Progress)) -> Result<Report, LogError> {
+        self.each("snapshots", &mut |audit, at, record, event, _| {
+            audit.take_snapshot(at, record, event);
+            Ok(())
+        })?;
+        self.each("turns", &mut |audit, at, record, event, (done, total)| {
+            let Event::Turn(turn) = event else {
+                let why = format!("it holds {}, not a turn", event.name());
+                audit.unreadable(&at, why);
+                return Ok(());
+            };
+            audit.take_turn(&at, record, &turn)?;
+            if audit.found.report.turns % 64 == 0 {
+                progress(&Progress {
+                    done,
+                    total,
+                    turns: audit.found.report.turns,
+                    derived_events: audit.found.report.derived_events,
+                });
+            }
+            Ok(())
+        })?;
+        self.finish()
+    }
+
+    /// Hands every event of a topic of the chain over; damage is found and passed by.
+    #[allow(clippy::type_complexity, reason = "one closure of one use")]
+    fn each(
+        &mut self,
+        room: &str,
+        take: &mut dyn FnMut(
+            &mut Self,
+            Place,
+            &RecordRef<'_>,
+            Event,
+            (u64, u64),
+        ) -> Result<(), LogError>,
+    ) -> Result<(), LogError> {
+        let partition = Partition::new(&topics::fixed(&self.parts.project.name, room), 0);
+        let range = match self.reader.range(&partition) {
+            Ok(range) => range,
+            Err(LogError::UnknownTopic(_)) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let (mut batch, mut from) = (Batch::new(), 0);
+        while from < range.end {
+            batch.clear();
+            let limit = FetchLimit::default();
+            let reader = self.reader.as_mut();
+            if let Some(hole) =
+                holes::fetch(reader, &partition, from, range.end, limit, &mut batch)?
+            {
+                from = hole.next;
+                self.found.hole(&partition, hole);
+                continue;
+            }
+            let Some(last) = batch.offsets().last() else {
+                break;
+            };
+            from = last + 1;
+            for record in batch.iter().filter(|record| record.offset < range.end) {
+                let at = Place::new(&partition, record.offset);
+                match Event::decode(&self.catalog, record.value.unwrap_or_default()) {
+                    Ok(event) => {
+                        take(self, at, &record, event, (record.offset + 1, range.end))?;
+                    }
+                    Err(error) => self.unreadable(&at, error.to_string()),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn unreadable(&mut self, at: &Place, why: String) {
+        let (from, next) = (at.offset, at.offset + 1);
+        self.found.hole(&at.partition, Hole { from, next, why });
+    }
+
+    fn take_snapshot(&mut self, at: Place, record: &RecordRef<'_>, event: Event) {
+        let Event::SnapshotTaken(taken) = event else {
+            let why = format!("it holds {}, not a snapshot", event.name());
+            return self.unreadable(&at, why);
+        };
+        let project = &self.parts.project.name;
+        let (task, turn) = (taken.task.clone(), taken.turn);
+        let event = Event::SnapshotTaken(taken.clone());
+        let unlike = chain::unlike(project, "snapshots", &task, turn, &event, record);
+        let snapshot = Snapshot { at, taken, unlike };
+        self.found.report.snapshots += 1;
+        self.snapshots
+            .entry((task, turn))
+            .or_default()
+            .push(snapshot);
+    }
+
+    fn take_turn(
+        &mut self,
+        at: &Place,
+        record: &RecordRef<'_>,
+        turn: &Turn,
+    ) -> Result<(), LogError> {
+        self.found.report.turns += 1;
+        let id = TaskId(turn.task.clone());
+        let computed = hash(turn);
+        let sound = computed == turn.hash;
+        let damaged = |why: String| Finding::TurnDamaged {
+            task: turn.task.clone(),
+            number: turn.number,
+            at: at.clone(),
+            why,
+        };
+        if !sound {
+            let why = format!("its hash is {}, but its body has {computed}", turn.hash);
+            self.found.find(damaged(why));
+            if !self.tasks.contains_key(&id) && !self.specs.contains_key(&id) {
+                // The name itself may be what is damaged.
+                return Ok(());
+            }
+        } else if let Some(why) = chain::unlike(
+            &self.parts.project.name,
+            "turns",
+            &turn.task,
+            turn.number,
+            &Event::Turn(turn.clone()),
+            record,
+        ) {
+            self.found.find(damaged(why));
+        }
+        let mut task = self
+            .tasks
+            .remove(&id)
+            .unwrap_or_else(|| Audited::new(&id.0, self.specs.get(&id), self.parts.factory));
+        let judged = self.judge(&id, &mut task, at, turn, sound);
+        task.link.follow(turn, computed);
+        if judged.is_ok() {
+            self.snapshots_of(&mut task, turn);
+        }
+        self.tasks.insert(id, task);
+        judged
+    }
+
+    fn judge(
+        &mut self,
+        id: &TaskId,
+        task: &mut Audited,
+        at: &Place,
+        turn: &Turn,
+        sound: bool,
+    ) -> Result<(), LogError> {
+        let mut gap = false;
+        if let Some((why, between)) = task.link.breaks(turn) {
+            gap = between;
+            self.found.find(Finding::ChainBroken {
+                task: id.0.clone(),
+                at: at.clone(),
+                why,
+            });
+        }
+        if gap {
+            self.lose(id, task);
+        } else if let Some(why) = task.link.contradicts(turn) {
+            if sound {
+                self.found.find(Finding::TurnDamaged {
+                    task: id.0.clone(),
+                    number: turn.number,
+                    at: at.clone(),
+                    why,
+                });
+            }
+            self.lose(id, task);
+            task.skipped(turn, false);
+            return Ok(());
+        }
+        let whole = self.read_inputs(task, turn, gap, sound)?;
+        if !whole {
+            task.stop();
+        }
+        self.recompute(id, task, at, turn, sound)
+    }
+
+    /// The task's state and its outputs up to here are not known any more.
+    fn lose(&mut self, id: &TaskId, task: &mut Audited) {
+        task.stop();
+        let outputs = task.spec.iter().flat_map(|spec| &spec.outputs);
+        let topics: Vec<String> = outputs.map(|output| output.topic.clone()).collect();
+        self.outputs.gap(id, &topics);
+    }
+
+    /// Reads a turn's runs again; says whether all are what they were.
+    fn read_inputs(
+        &mut self,
+        task: &Audited,
+        turn: &Turn,
+        gap: bool,
+        sound: bool,
+    ) -> Result<bool, LogError> {
+        let mut whole = true;
+        self.batches
+            .resize_with(turn.runs.len().max(self.batches.len()), Batch::new);
+        for (taken, batch) in turn.runs.iter().zip(&mut self.batches) {
+            let stood = task.link.position(&taken.topic, taken.partition);
+            let from = if gap { taken.first } else { stood };
+            let from = u64::try_from(from).unwrap_or(0);
+            let reader = self.reader.as_mut();
+            let read = self
+                .inputs
+                .read(reader, taken, from, sound, batch, &mut self.found);
+            whole &= match read {
+                Err(LogError::UnknownTopic(partition)) => {
+                    let why = "the turn read it, and there is no such partition".to_owned();
+                    let (first, next) = (taken.first as u64, taken.next as u64);
+                    self.found.input(&partition, first, next, why);
+                    false
+                }
+                read => read?,
+            };
+        }
+        Ok(whole)
+    }
+
+    fn recompute(
+        &mut self,
+        id: &TaskId,
+        task: &mut Audited,
+        at: &Place,
+        turn: &Turn,
+        sound: bool,
+    ) -> Result<(), LogError> {
+        let resolver = self.parts.resolver;
+        let version = task.version();
+        let refolded = match &mut task.fold {
+            Fold::Running(runner) => Audited::refold(runner, turn, &self.batches, resolver),
+            Fold::Door(door) => {
+                for (taken, batch) in turn.runs.iter().zip(&self.batches) {
+                    door.take(taken, batch);
+                }
+                let answers = door.answers(resolver);
+                return self.seal(id, turn, sound, || Some(std::rc::Rc::clone(&answers)));
+            }
+            Fold::Stopped => {
+                let unknown = task.spec.as_ref().and_then(self.parts.factory).is_none();
+                task.skipped(turn, unknown);
+                return self.seal(id, turn, sound, || None);
+            }
+        };
+        let refolded = match refolded {
+            Ok(refolded) => refolded,
+            Err(why) => {
+                self.found.find(Finding::Stopped {
+                    task: id.0.clone(),
+                    turn: turn.number,
+                    why,
+                });
+                task.stop();
+                task.skipped(turn, false);
+                return self.seal(id, turn, sound, || None);
+            }
+        };
+        if sound && version.is_some_and(|version| version as i32 != turn.machine_version) {
+            task.skipped(turn, true);
+            return self.seal(id, turn, sound, || None);
+        }
+        match refolded.differs(turn, at) {
+            Some(_) if !sound => {
+                // The damage lies in what it says of its runs or its outputs: nothing follows from it.
+                self.lose(id, task);
+                task.skipped(turn, false);
+                return Ok(());
+            }
+            finding => finding
+                .into_iter()
+                .for_each(|finding| self.found.find(finding)),
+        }
+        let mut desk = Desk {
+            reader: self.reader.as_mut(),
+            catalog: &self.catalog,
+            found: &mut self.found,
+        };
+        for (partition, batch) in refolded.outputs {
+            let segment = Segment::Records { batch, row: 0 };
+            self.outputs.expect(&mut desk, id, &partition, segment)?;
+        }
+        Ok(())
+    }
+
+    /// Expects a turn's outputs by the digests that it holds.
+    fn seal(
+        &mut self,
+        id: &TaskId,
+        turn: &Turn,
+        sound: bool,
+        answers: impl Fn() -> Option<std::rc::Rc<super::door::Answers>>,
+    ) -> Result<(), LogError> {
+        for written in &turn.outputs {
+            let partition = Partition::new(&written.topic, written.partition as u32);
+            if !sound {
+                self.outputs.gap(id, std::slice::from_ref(&written.topic));
+                continue;
+            }
+            let mut desk = Desk {
+                reader: self.reader.as_mut(),
+                catalog: &self.catalog,
+                found: &mut self.found,
+            };
+            let segment = Segment::Sealed {
+                written: written.clone(),
+                answers: answers(),
+            };
+            match self.outputs.expect(&mut desk, id, &partition, segment) {
+                Err(LogError::UnknownTopic(_)) => self.found.find(Finding::OutputMissing {
+                    at: Place::new(&partition, 0),
+                    task: id.0.clone(),
+                    what: format!("a run of {} records", written.count),
+                }),
+                done => done?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares the snapshots taken after a turn; a task that was stopped goes on from one.
+    fn snapshots_of(&mut self, task: &mut Audited, turn: &Turn) {
+        let key = (turn.task.clone(), turn.number);
+        for snapshot in self.snapshots.remove(&key).unwrap_or_default() {
+            let Snapshot { at, taken, unlike } = snapshot;
+            let state = taken.state;
+            let why = unlike.or_else(|| differs(&taken, task, turn));
+            if let Some(why) = why {
+                self.found.find(Finding::SnapshotDiffers {
+                    task: turn.task.clone(),
+                    turn: turn.number,
+                    at,
+                    why,
+                });
+                continue;
+            }
+            self.named.note(state, || format!("SnapshotTaken at {at}"));
+            if matches!(task.fold, Fold::Stopped)
+                && let Ok(bytes) = self.parts.blobs.get(&state)
+                && Digest::of(&bytes) == state
+            {
+                task.resume(turn, &bytes, self.parts.factory, self.parts.resolver);
+            }
+        }
+    }
+
+    fn finish(mut self) -> Result<Report, LogError> {
+        let mut desk = Desk {
+            reader: self.reader.as_mut(),
+            catalog: &self.catalog,
+            found: &mut self.found,
+        };
+        self.outputs.finish(&mut desk)?;
+        for ((task, turn), snapshots) in std::mem::take(&mut self.snapshots) {
+            for Snapshot { at, .. } in snapshots {
+                self.found.find(Finding::SnapshotDiffers {
+                    task: task.clone(),
+                    turn,
+                    at,
+                    why: "there is no such turn".into(),
+                });
+            }
+        }
+        self.cover();
+        let mut partitions: Vec<Partition> = self.outputs.partitions().cloned().collect();
+        partitions.extend(self.facts.iter().map(|(partition, _)| partition.clone()));
+        let project = &self.parts.project.name;
+        let reader = self.reader.as_mut();
+        self.named
+            .read(reader, &self.catalog, project, &partitions)?;
+        self.named.check(self.parts.blobs, &mut self.found);
+        self.found.report.tasks = self.tasks.len() as u64;
+        for (id, task) in self.tasks {
+            let (findings, unfolded) = task.finish(&id.0, self.parts.factory);
+            findings
+                .into_iter()
+                .for_each(|finding| self.found.find(finding));
+            self.found.report.unfolded.extend(unfolded);
+        }
+        Ok(self.found.finish())
+    }
+
+    /// Facts that are under the chain, and those that are not yet.
+    fn cover(&mut self) {
+        for (partition, range) in &self.facts {
+            let covered = self.inputs.covered(partition);
+            self.found.report.facts += covered.count;
+            let from = covered.next.max(range.start);
+            if from < range.end {
+                self.found.report.uncovered.push(Uncovered {
+                    partition: partition.clone(),
+                    from,
+                    to: range.end,
+                });
+            }
+        }
+    }
+}
+
+/// What of a snapshot is not the state after its turn.
+fn differs(taken: &SnapshotTaken, task: &Audited, turn: &Turn) -> Option<String> {
+    if taken.machine_version != turn.machine_version {
+        let (one, other) = (taken.machine_version, turn.machine_version);
+        return Some(format!("it is of version {one}, its turn of {other}"));
+    }
+    let Fold::Running(runner) = &task.fold else {
+        return None;
+    };
+    if runner.task().version() as i32 != taken.machine_version {
+        return None;
+    }
+    match runner.task().snapshot() {
+        Ok(bytes) if Digest::of(&bytes) == taken.state => None,
+        Ok(bytes) => Some(format!(
+            "its state has digest {}, folding gives {}",
+            taken.state,
+            Digest::of(&bytes)
+        )),
+        Err(fault) => Some(fault.to_string()),
+    }
+}
+
+/// What an audit does with a topic, by its name without the project.
+fn class_of(room: &str) -> Class {
+    let first = room.split('.').next().unwrap_or(room);
+    if topics::CHAIN.contains(&room) {
+        return Class::Chain;
+    }
+    let fixed = topics::FIXED.iter().filter(|(name, ..)| *name == room);
+    let per = [&topics::OF_SOURCE[..], &topics::OF_VIEW, &topics::OF_MODEL];
+    let per = per
+        .into_iter()
+        .flatten()
+        .filter(|(name, ..)| *name == first);
+    fixed
+        .chain(per)
+        .next()
+        .map_or(Class::Fact, |(_, class, _)| *class)
+}

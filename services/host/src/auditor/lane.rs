@@ -1,0 +1,473 @@
+//! One derived partition: its writers' queues against its stored records.
+
+use std::collections::BTreeMap;
+
+use mainstem_kernel::log::{FetchLimit, LogError, Reader};
+use mainstem_kernel::{Partition, TaskId};
+use mainstem_schemas::{Batch, RecordRef};
+
+use super::fields::{describe, difference};
+use super::holes;
+use super::outputs::{Desk, Queue, Segment, root_of};
+use super::report::{Finding, Place};
+
+/// Bytes that wait in a partition's queues before a difference is placed: another worker's turn stands a few commits of
+/// 16 MiB away at most, and some partitions wait at once.
+const WAITING: usize = 16 << 20;
+
+/// Records that are looked ahead to tell a changed record from a missing or an extra one.
+const AHEAD: usize = 256;
+
+/// Stored records are read this many at a time.
+const WINDOW: FetchLimit = FetchLimit {
+    records: 8_192,
+    bytes: 1 << 20,
+};
+
+pub(super) struct Lane {
+    partition: Partition,
+    /// Offset after the last record that is judged: what is written during the audit belongs to later turns.
+    end: u64,
+    /// Offset after the last record of the partition, to bound holes.
+    next: u64,
+    stored: Batch,
+    row: usize,
+    queues: BTreeMap<TaskId, Queue>,
+    waiting: usize,
+    /// Expected records that may stand in places that cannot be read.
+    hidden: u64,
+}
+
+/// Whether matching can go on.
+#[derive(PartialEq, Eq)]
+enum Step {
+    On,
+    Stalled,
+}
+
+impl Lane {
+    pub(super) fn open(reader: &mut dyn Reader, partition: &Partition) -> Result<Self, LogError> {
+        let range = reader.range(partition)?;
+        Ok(Lane {
+            partition: partition.clone(),
+            end: range.end,
+            // Derived topics keep everything; of one that does not, the forgotten records are a hole.
+            next: 0,
+            stored: Batch::new(),
+            row: 0,
+            queues: BTreeMap::new(),
+            waiting: 0,
+            hidden: 0,
+        })
+    }
+
+    pub(super) fn expect(&mut self, task: &TaskId, segment: Segment) {
+        self.waiting += segment.bytes();
+        self.queues
+            .entry(task.clone())
+            .or_default()
+            .push_back(segment);
+    }
+
+    /// Matches as far as it goes; with `last`, judges everything that is left.
+    pub(super) fn advance(&mut self, desk: &mut Desk<'_>, last: bool) -> Result<(), LogError> {
+        loop {
+            let idle = self.queues.values().all(Queue::is_empty);
+            if idle && !last {
+                return Ok(());
+            }
+            if self.row >= self.stored.len() && !self.read(desk)? {
+                if last || self.waiting > WAITING {
+                    self.missing(desk);
+                }
+                return Ok(());
+            }
+            if self.matched(desk)? {
+                continue;
+            }
+            let beyond = self.stored.offsets().get(self.row) >= Some(&self.end);
+            if idle && beyond {
+                return Ok(());
+            }
+            if !last && self.waiting <= WAITING {
+                return Ok(());
+            }
+            if self.decide(desk)? == Step::Stalled {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads on; says whether there is a record.
+    fn read(&mut self, desk: &mut Desk<'_>) -> Result<bool, LogError> {
+        self.stored.clear();
+        self.row = 0;
+        self.more(desk)?;
+        Ok(!self.stored.is_empty())
+    }
+
+    /// Appends stored records to the window. A hole ends it until everything before has been judged.
+    fn more(&mut self, desk: &mut Desk<'_>) -> Result<bool, LogError> {
+        loop {
+            let before = self.stored.len();
+            let hole = holes::fetch(
+                desk.reader,
+                &self.partition,
+                self.next,
+                self.end,
+                WINDOW,
+                &mut self.stored,
+            )?;
+            match hole {
+                None => {
+                    if let Some(last) = self.stored.offsets().get(before..).and_then(<[u64]>::last)
+                    {
+                        self.next = last + 1;
+                    }
+                    return Ok(self.stored.len() > before);
+                }
+                Some(_) if before > self.row => return Ok(false),
+                Some(hole) => {
+                    self.hidden += hole.next - hole.from;
+                    self.next = hole.next;
+                    desk.found.hole(&self.partition, hole);
+                }
+            }
+        }
+    }
+
+    /// Makes at least `count` records from the current one on available, where there are that many.
+    fn reach(&mut self, desk: &mut Desk<'_>, count: usize) -> Result<bool, LogError> {
+        if self.row > 0 && self.row + count > self.stored.len() {
+            let mut rest = Batch::new();
+            for row in self.row..self.stored.len() {
+                if let Some(record) = self.stored.get(row) {
+                    rest.push_record(&record);
+                }
+            }
+            (self.stored, self.row) = (rest, 0);
+        }
+        while self.stored.len() - self.row < count {
+            if !self.more(desk)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes the stored records that stand at the head of a queue.
+    fn matched(&mut self, desk: &mut Desk<'_>) -> Result<bool, LogError> {
+        let tasks: Vec<TaskId> = self.queues.keys().cloned().collect();
+        for task in tasks {
+            let Some(queue) = self.queues.get(&task) else {
+                continue;
+            };
+            let gaps = queue
+                .iter()
+                .take_while(|segment| matches!(segment, Segment::Gap))
+                .count();
+            let taken = match queue.get(gaps) {
+                Some(Segment::Records { batch, row }) => {
+                    let count = alike(batch, *row, &self.stored, self.row);
+                    desk.found.report.derived_events += count as u64;
+                    count
+                }
+                Some(Segment::Sealed { written, .. }) => {
+                    let (count, root) = (written.count as usize, written.root.to_string());
+                    let there = self.reach(desk, count)?;
+                    let same = there && root_of(&self.stored, self.row, count) == Some(root);
+                    if same {
+                        self.unseal(desk, &task, gaps, count);
+                    }
+                    if same { count } else { 0 }
+                }
+                _ => 0,
+            };
+            if taken > 0 {
+                self.take(&task, gaps, taken);
+                self.row += taken;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Sealed records are those of the chain; a door's are now recomputed from the inputs that they carry.
+    fn unseal(&mut self, desk: &mut Desk<'_>, task: &TaskId, gaps: usize, count: usize) {
+        let segment = self.queues.get(task).and_then(|queue| queue.get(gaps));
+        let Some(Segment::Sealed {
+            answers: Some(answers),
+            ..
+        }) = segment
+        else {
+            desk.found.report.sealed_events += count as u64;
+            return;
+        };
+        for row in self.row..self.row + count {
+            let Some(record) = self.stored.get(row) else {
+                continue;
+            };
+            let at = Place::new(&self.partition, record.offset);
+            match answers.recompute(&record) {
+                Ok(expected) if expected.frames(0..1) == self.stored.frames(row..row + 1) => {
+                    desk.found.report.derived_events += 1;
+                }
+                Ok(expected) => {
+                    if let Some(expected) = expected.get(0) {
+                        desk.found
+                            .find(differs(desk.catalog, at, &expected, &record));
+                    }
+                }
+                Err(why) => desk.found.find(Finding::OutputDiffers {
+                    at,
+                    field: "the answer".into(),
+                    expected: why,
+                    found: describe(desk.catalog, &record),
+                }),
+            }
+        }
+    }
+
+    /// Drops gaps and expected records from a queue's head.
+    fn take(&mut self, task: &TaskId, gaps: usize, mut count: usize) {
+        let Some(queue) = self.queues.get_mut(task) else {
+            return;
+        };
+        queue.drain(..gaps.min(queue.len()));
+        while count > 0 {
+            let done = match queue.front_mut() {
+                Some(Segment::Records { batch, row }) => {
+                    let taken = count.min(batch.len() - *row);
+                    *row += taken;
+                    count -= taken;
+                    *row >= batch.len()
+                }
+                Some(_) => {
+                    count = 0;
+                    true
+                }
+                None => return,
+            };
+            if done && let Some(segment) = queue.pop_front() {
+                self.waiting = self.waiting.saturating_sub(segment.bytes());
+            }
+        }
+    }
+
+    /// The stored record is no queue's head: changed, extra, or something before it is missing.
+    fn decide(&mut self, desk: &mut Desk<'_>) -> Result<Step, LogError> {
+        self.reach(desk, AHEAD)?;
+        let Some(record) = self.stored.get(self.row) else {
+            return Ok(Step::Stalled);
+        };
+        let at = Place::new(&self.partition, record.offset);
+        if let Some((task, depth)) = self.deeper() {
+            self.skip(desk, &task, depth, &at);
+            return Ok(Step::On);
+        }
+        let suspect = self.suspect();
+        if let Some((task, expected)) = suspect {
+            if let Some(expected) = expected.get(0) {
+                let finding = differs(desk.catalog, at, &expected, &record);
+                desk.found.find(finding);
+            }
+            self.row += 1;
+            self.take(&task, 0, 1);
+            return Ok(Step::On);
+        }
+        if let Some((task, count, expected)) = self.sealed() {
+            let there = self.reach(desk, count)?;
+            let count = if there {
+                count
+            } else {
+                self.stored.len() - self.row
+            };
+            let found = root_of(&self.stored, self.row, count);
+            desk.found.find(Finding::OutputDiffers {
+                at,
+                field: format!("the digest of {count} records"),
+                expected,
+                found: found.unwrap_or_default(),
+            });
+            self.row += count;
+            self.take(&task, 0, 1);
+            return Ok(Step::On);
+        }
+        let gaps = self
+            .queues
+            .values()
+            .any(|queue| matches!(queue.front(), Some(Segment::Gap)));
+        if gaps {
+            desk.found.report.unjudged_events += 1;
+        } else {
+            let what = describe(desk.catalog, &record);
+            desk.found.find(Finding::OutputExtra { at, what });
+        }
+        self.row += 1;
+        Ok(Step::On)
+    }
+
+    /// A queue that holds the stored record further down: what stands before it is missing.
+    fn deeper(&self) -> Option<(TaskId, usize)> {
+        let frame = self.stored.frames(self.row..self.row + 1);
+        let limit = AHEAD + usize::try_from(self.hidden).unwrap_or(0);
+        self.queues
+            .iter()
+            .filter(|(_, queue)| !self.comes(queue))
+            .find_map(|(task, queue)| {
+                let depth = frames(queue).take(limit).position(|head| head == frame)?;
+                (depth > 0).then(|| (task.clone(), depth))
+            })
+    }
+
+    /// The head that the stored record is most like, where that head does not come later.
+    fn suspect(&self) -> Option<(TaskId, Batch)> {
+        let frame = self.stored.frames(self.row..self.row + 1);
+        let mut best: Option<(usize, &TaskId, &Batch, usize)> = None;
+        for (task, queue) in &self.queues {
+            let Some(Segment::Records { batch, row }) = queue.front() else {
+                continue;
+            };
+            if self.comes(queue) {
+                continue;
+            }
+            let head = batch.frames(*row..*row + 1);
+            let same = likeness(head, frame);
+            // A record that was replaced is like nothing, but what follows it is what follows the head.
+            let after = (self.row + 1 < self.stored.len())
+                .then(|| self.stored.frames(self.row + 1..self.row + 2));
+            let replaced = after.is_some() && after == frames(queue).nth(1);
+            let enough = replaced || 2 * same >= head.len().max(frame.len());
+            if enough && best.is_none_or(|(most, ..)| same > most) {
+                best = Some((same, task, batch, *row));
+            }
+        }
+        let (_, task, batch, row) = best?;
+        let mut head = Batch::new();
+        head.push_record(&batch.get(row)?);
+        Some((task.clone(), head))
+    }
+
+    fn sealed(&self) -> Option<(TaskId, usize, String)> {
+        self.queues
+            .iter()
+            .find_map(|(task, queue)| match queue.front() {
+                Some(Segment::Sealed { written, .. }) => Some((
+                    task.clone(),
+                    written.count as usize,
+                    written.root.to_string(),
+                )),
+                _ => None,
+            })
+    }
+
+    /// Whether a queue's head is among the next stored records.
+    fn comes(&self, queue: &Queue) -> bool {
+        let Some(head) = frames(queue).next() else {
+            return false;
+        };
+        let last = self.stored.len().min(self.row + 1 + AHEAD);
+        (self.row + 1..last).any(|row| self.stored.frames(row..row + 1) == head)
+    }
+
+    /// The first records of a queue are not there.
+    fn skip(&mut self, desk: &mut Desk<'_>, task: &TaskId, count: usize, at: &Place) {
+        let hidden = (self.hidden).min(count as u64);
+        self.hidden -= hidden;
+        if let Some(queue) = self.queues.get(task) {
+            for record in records(queue).take(count).skip(hidden as usize) {
+                desk.found.find(Finding::OutputMissing {
+                    at: at.clone(),
+                    task: task.0.clone(),
+                    what: describe(desk.catalog, &record),
+                });
+            }
+        }
+        self.take(task, 0, count);
+    }
+
+    /// Nothing more is stored: what is still expected is missing.
+    fn missing(&mut self, desk: &mut Desk<'_>) {
+        let at = Place::new(&self.partition, self.next);
+        let queues = std::mem::take(&mut self.queues);
+        self.waiting = 0;
+        for (task, queue) in queues {
+            for segment in queue {
+                let count = match &segment {
+                    Segment::Records { batch, row } => batch.len() - row,
+                    Segment::Sealed { written, .. } => written.count as usize,
+                    Segment::Gap => 0,
+                };
+                let hidden = self.hidden.min(count as u64);
+                self.hidden -= hidden;
+                let find = |what: String| Finding::OutputMissing {
+                    at: at.clone(),
+                    task: task.0.clone(),
+                    what,
+                };
+                match segment {
+                    Segment::Records { batch, row } => {
+                        for record in batch.iter().skip(row + hidden as usize) {
+                            desk.found.find(find(describe(desk.catalog, &record)));
+                        }
+                    }
+                    Segment::Sealed { .. } if hidden < count as u64 => {
+                        desk.found.find(find(format!("a run of {count} records")));
+                    }
+                    Segment::Sealed { .. } | Segment::Gap => {}
+                }
+            }
+        }
+    }
+}
+
+fn differs(
+    catalog: &mainstem_schemas::Catalog,
+    at: Place,
+    expected: &RecordRef<'_>,
+    found: &RecordRef<'_>,
+) -> Finding {
+    let difference = difference(catalog, expected, found);
+    Finding::OutputDiffers {
+        at,
+        field: difference.field,
+        expected: difference.expected,
+        found: difference.found,
+    }
+}
+
+/// How many records from the two rows on are equal, as far as both go.
+fn alike(expected: &Batch, row: usize, stored: &Batch, at: usize) -> usize {
+    let count = (expected.len() - row).min(stored.len() - at);
+    if expected.frames(row..row + count) == stored.frames(at..at + count) {
+        return count;
+    }
+    (0..count)
+        .take_while(|n| expected.frames(row + n..row + n + 1) == stored.frames(at + n..at + n + 1))
+        .count()
+}
+
+/// Bytes that two frames share at their beginnings and ends.
+fn likeness(one: &[u8], other: &[u8]) -> usize {
+    let head = one.iter().zip(other).take_while(|(a, b)| a == b).count();
+    let rest = one.len().min(other.len()) - head;
+    let tail = one.iter().rev().zip(other.iter().rev());
+    head + tail.take(rest).take_while(|(a, b)| a == b).count()
+}
+
+/// The recomputed records of a queue up to its first segment of another kind.
+fn records(queue: &Queue) -> impl Iterator<Item = RecordRef<'_>> {
+    rows(queue).filter_map(|(batch, row)| batch.get(row))
+}
+
+fn frames(queue: &Queue) -> impl Iterator<Item = &[u8]> {
+    rows(queue).map(|(batch, row)| batch.frames(row..row + 1))
+}
+
+fn rows(queue: &Queue) -> impl Iterator<Item = (&Batch, usize)> {
+    let segments = queue.iter().map_while(|segment| match segment {
+        Segment::Records { batch, row } => Some((batch, *row)),
+        Segment::Sealed { .. } | Segment::Gap => None,
+    });
+    segments.flat_map(|(batch, first)| (first..batch.len()).map(move |row| (batch, row)))
+}

@@ -1,0 +1,120 @@
+//! The auditor: everything that was ever derived is computed again from the log and compared, bit for bit.
+//!
+//! [`verify`] reads the topic `turns` once. Each turn must follow the one before it under the hash chain; the records
+//! that it read must have the digests that it holds; folding them again must give what it says that it wrote, and what
+//! is stored. Blobs that events name must hold what their digests say, snapshots must be the state after their turns.
+//!
+//! A difference is placed: a derived record to its field, with both values; a fact to its block of 64 records; a turn, a
+//! snapshot and a blob to itself. Damage does not stop the audit: a task whose inputs or turns are damaged is compared by
+//! the digests of its turns alone, until a later snapshot lets it fold again.
+//!
+
+mod audit;
+mod chain;
+mod door;
+mod fields;
+mod found;
+mod holes;
+mod inputs;
+mod lane;
+mod outputs;
+mod report;
+mod schemas;
+mod stores;
+mod task;
+
+use std::collections::BTreeMap;
+
+use mainstem_kernel::log::{Log, LogError, Partition};
+use mainstem_kernel::runner::Blobs;
+use mainstem_kernel::worker::{Factory, for_each};
+use mainstem_kernel::{Resolver, TaskId, TaskSpec};
+use mainstem_rooms::topology::tasks_of;
+use mainstem_schemas::definition::Project;
+use mainstem_schemas::events::Event;
+use mainstem_schemas::topics;
+
+pub use report::{Finding, MAX_FINDINGS, Place, Report, Uncovered, Unfolded};
+
+/// What an audit reads and computes with.
+#[derive(Clone, Copy)]
+pub struct Parts<'a> {
+    /// The log.
+    pub log: &'a dyn Log,
+    /// The blobs.
+    pub blobs: &'a dyn Blobs,
+    /// Looks models and profiles up.
+    pub resolver: &'a dyn Resolver,
+    /// Machines by task.
+    pub factory: &'a Factory,
+    /// The definition in force.
+    pub project: &'a Project,
+}
+
+/// How far an audit has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Records of the topic `turns` that were read.
+    pub done: u64,
+    /// Records of the topic `turns`.
+    pub total: u64,
+    /// Turns.
+    pub turns: u64,
+    /// Derived events that were recomputed and are equal.
+    pub derived_events: u64,
+}
+
+/// Audits a log: the tasks of every definition that was ever applied.
+///
+/// # Errors
+/// The log's, where it cannot be opened or read at all. Damage is no error: it is in the report.
+pub fn verify(parts: &Parts<'_>, progress: &mut dyn FnMut(&Progress)) -> Result<Report, LogError> {
+    let specs = specs(parts)?;
+    verify_tasks(parts, specs, progress)
+}
+
+/// Audits the tasks of a log.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_tasks(
+    parts: &Parts<'_>,
+    specs: impl IntoIterator<Item = TaskSpec>,
+    progress: &mut dyn FnMut(&Progress),
+) -> Result<Report, LogError> {
+    let specs = specs.into_iter().map(|spec| (spec.id.clone(), spec));
+    let specs: BTreeMap<TaskId, TaskSpec> = specs.collect();
+    audit::Audit::open(parts, &specs)?.run(progress)
+}
+
+/// The tasks of all definitions, each as the last one that has it says. A definition that cannot be read is found by
+/// its digest, as any fact is.
+fn specs(parts: &Parts<'_>) -> Result<Vec<TaskSpec>, LogError> {
+    let mut reader = parts.log.reader()?;
+    let mut nothing = found::Found::default();
+    let name = &parts.project.name;
+    let catalog = schemas::read(reader.as_mut(), name, &mut nothing)?;
+    let mut specs = BTreeMap::new();
+    let mut take = |project: &Project| {
+        for spec in tasks_of(project) {
+            specs.insert(spec.id.clone(), spec);
+        }
+    };
+    let partition = Partition::new(&topics::fixed(name, "definitions"), 0);
+    let read = for_each(reader.as_mut(), &partition, |record| {
+        let event = Event::decode(&catalog, record.value.unwrap_or_default());
+        if let Ok(Event::DefinitionApplied(applied)) = event
+            && let Ok(project) = serde_json::from_str::<Project>(&applied.definition)
+            && project.name == *name
+        {
+            take(&project);
+        }
+        Ok(())
+    });
+    match read {
+        Ok(()) | Err(LogError::Damaged(_) | LogError::OutOfRange { .. }) => {}
+        Err(error) => return Err(error),
+    }
+    take(parts.project);
+    Ok(specs.into_values().collect())
+}

@@ -1,0 +1,395 @@
+//! A log of several tasks, and a hand that changes stored bytes behind its back.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use mainstem_host::auditor::{Parts, Report, verify_tasks};
+use mainstem_host::blobs::DirBlobs;
+use mainstem_kernel::known::Nothing;
+use mainstem_kernel::log::{FetchLimit, Log, Partition, TopicSpec};
+use mainstem_kernel::quiet::is_quiet;
+use mainstem_kernel::rounds::Frame;
+use mainstem_kernel::runner::{Blobs, Runner};
+use mainstem_kernel::task::{Input, Mode, Output, Task, TaskId, TaskSpec};
+use mainstem_kernel::testkit::toys::{self, Answering, Bug, PROJECT, Summing};
+use mainstem_kernel::worker::{Crew, Inert, read_catalog, read_events};
+use mainstem_kernel::{Machine, replay, worker};
+use mainstem_log_local::LocalLog;
+use mainstem_rooms::audit::AuditMachine;
+use mainstem_schemas::events::{BaselineBuilt, Event, SnapshotTaken, Turn};
+use mainstem_schemas::{Batch, Digest, Envelope, EventId, Millis};
+use rusqlite::{Connection, params};
+
+/// Rounds of numbers and a tick.
+pub const ROUNDS: u32 = 6;
+/// Numbers of a round, per partition.
+pub const NUMBERS: u32 = 30;
+
+pub fn at(topic: &str, index: u32) -> Partition {
+    Partition::new(&format!("{PROJECT}.{topic}"), index)
+}
+
+fn spec(id: &str, inputs: &[(&str, u32, Mode)], outputs: &[&str]) -> TaskSpec {
+    let input = |(topic, index, mode): &(&str, u32, Mode)| Input {
+        partition: at(topic, *index),
+        mode: *mode,
+    };
+    let inputs: Vec<Input> = inputs.iter().map(input).collect();
+    let output = |name: &&str| Output {
+        topic: format!("{PROJECT}.{name}"),
+        partitions: 1,
+    };
+    TaskSpec {
+        id: TaskId(id.into()),
+        project: PROJECT.into(),
+        lead: inputs.last().map(|input| input.partition.clone()),
+        inputs,
+        outputs: outputs.iter().map(output).collect(),
+    }
+}
+
+/// Two tasks that write one partition, one that reads it, and the auditor.
+pub fn specs() -> Vec<TaskSpec> {
+    use Mode::{Held, Immediate};
+    vec![
+        spec("sum/toy/0", &[("numbers", 0, Immediate)], &["sums"]),
+        spec("sum/toy/1", &[("numbers", 1, Immediate)], &["sums"]),
+        spec("answer/toy/0", &[("sums", 0, Held)], &["answers", "orders"]),
+        spec(
+            "auditor/toy/0",
+            &[
+                ("outcomes", 0, Immediate),
+                ("numbers", 0, Immediate),
+                ("numbers", 1, Immediate),
+            ],
+            &[],
+        ),
+    ]
+}
+
+fn framed<M: Machine>(machine: M, spec: &TaskSpec) -> Option<Box<dyn Task>> {
+    Some(Box::new(Frame::new(machine, spec.clone())))
+}
+
+pub fn factory(spec: &TaskSpec) -> Option<Box<dyn Task>> {
+    match spec.id.0.split('/').next()? {
+        "sum" => framed(Summing { bug: Bug::Nothing }, spec),
+        "answer" => framed(Answering { name: "answer" }, spec),
+        "auditor" => framed(AuditMachine, spec),
+        _ => None,
+    }
+}
+
+fn numbers(round: u32, index: u32, id: impl Fn(u64) -> EventId) -> Batch {
+    let (catalog, ..) = toys::preamble();
+    let mut batch = Batch::new();
+    for row in 0..NUMBERS {
+        let envelope = Envelope {
+            id: id(u64::from(row)),
+            time: Millis(i64::from(row % 7)),
+            ..Envelope::default()
+        };
+        let value = f64::from(row) * 0.1 + f64::from(round + index);
+        toys::push(&mut batch, &catalog, b"k", &toys::number(value), &envelope);
+    }
+    batch
+}
+
+fn outcome(onnx: Digest) -> Batch {
+    let (catalog, ..) = toys::preamble();
+    let event = BaselineBuilt {
+        effect: EventId::default(),
+        attempt: 1,
+        model: "toy".into(),
+        onnx,
+    };
+    let mut batch = Batch::new();
+    let envelope = Envelope::default();
+    toys::push(&mut batch, &catalog, b"toy", &Event::from(event), &envelope);
+    batch
+}
+
+/// Fills a directory's log and blobs; returns the digest of the blob that an outcome names.
+pub fn fill(dir: &Path) -> Digest {
+    let log = LocalLog::open(dir).unwrap();
+    let blobs = DirBlobs::open(&dir.join("blobs")).unwrap();
+    let model = blobs.put(b"a model's bytes").unwrap();
+    create(&log);
+    let mut writer = log.writer("feed").unwrap();
+    let (catalog, schemas, definitions) = toys::preamble();
+    writer.append(&[(at("schemas", 0), schemas)]).unwrap();
+    writer
+        .append(&[(at("definitions", 0), definitions)])
+        .unwrap();
+    writer
+        .append(&[(at("outcomes", 0), outcome(model))])
+        .unwrap();
+    let parts = |limit| worker::Parts {
+        log: Arc::new(LocalLog::open(dir).unwrap()),
+        resolver: Arc::new(Nothing),
+        blobs: Arc::new(blobs.clone()),
+        factory: Arc::new(factory),
+        limit,
+    };
+    // Two workers share the tasks, with runs of different lengths.
+    let limit = |records| FetchLimit {
+        records,
+        bytes: 1 << 20,
+    };
+    let mut crews = [7, 19]
+        .map(|records| Crew::join(parts(limit(records)), &format!("w{records}"), Inert).unwrap());
+    let (specs, mut reader) = (specs(), log.reader().unwrap());
+    for round in 0..ROUNDS {
+        for index in 0..2 {
+            let id = |row| EventId::row(index as u16, round, row);
+            let batch = numbers(round, index, id);
+            writer.append(&[(at("numbers", index), batch)]).unwrap();
+        }
+        let tick = toys::tick(&catalog, i64::from(round) * 10, i64::from(round) + 1);
+        writer.append(&[(at("clock", 0), tick)]).unwrap();
+        for step in 0.. {
+            assert!(step < 1_000, "the tasks do not come to rest");
+            for crew in &mut crews {
+                let progress = crew.step(&specs).unwrap();
+                assert_eq!(progress.stopped, []);
+            }
+            // The toy asks for effects that nothing brings about: it is at its end all the same.
+            if is_idle(&log, reader.as_mut(), &specs) {
+                break;
+            }
+        }
+    }
+    drop(crews);
+    snapshot(&log, &blobs, "sum/toy/0");
+    model
+}
+
+fn is_idle(log: &dyn Log, reader: &mut dyn mainstem_kernel::Reader, specs: &[TaskSpec]) -> bool {
+    let quiet = is_quiet(log, reader, specs).unwrap();
+    let stands = |spec: &TaskSpec| {
+        let turn = log.last_turn(&spec.id).unwrap();
+        let ends = spec.partitions().into_iter().map(|at| {
+            let position = turn
+                .iter()
+                .flat_map(|turn| &turn.positions)
+                .find(|p| p.topic == *at.topic && p.partition == at.index as i32);
+            position.map_or(0, |p| p.next as u64)
+        });
+        ends.zip(spec.partitions()).collect::<Vec<_>>()
+    };
+    quiet
+        || specs.iter().all(|spec| {
+            stands(spec)
+                .into_iter()
+                .all(|(next, at)| reader.range(&at).unwrap().end <= next)
+        })
+}
+
+fn create(log: &dyn Log) {
+    let one = [
+        "schemas",
+        "definitions",
+        "clock",
+        "outcomes",
+        "sums",
+        "answers",
+        "orders",
+        "turns",
+        "snapshots",
+    ];
+    let topic = |name: &str, partitions| TopicSpec {
+        name: format!("{PROJECT}.{name}"),
+        partitions,
+    };
+    let mut topics: Vec<TopicSpec> = one.iter().map(|name| topic(name, 1)).collect();
+    topics.push(topic("numbers", 2));
+    log.create_topics(&topics).unwrap();
+}
+
+/// Turns of a task, from the log.
+pub fn turns(log: &dyn Log, task: &str) -> Vec<Turn> {
+    let mut reader = log.reader().unwrap();
+    let catalog = read_catalog(reader.as_mut(), PROJECT).unwrap();
+    let mut turns = Vec::new();
+    let topic = format!("{PROJECT}.turns");
+    read_events(reader.as_mut(), &catalog, &topic, |event| {
+        if let Event::Turn(turn) = event
+            && turn.task == task
+        {
+            turns.push(turn);
+        }
+    })
+    .unwrap();
+    turns
+}
+
+/// Takes a snapshot of a task after half of its turns: a worker takes one every million records.
+fn snapshot(log: &dyn Log, blobs: &dyn Blobs, task: &str) {
+    let turns = turns(log, task);
+    let half = &turns[..turns.len() / 2];
+    let spec = specs().into_iter().find(|spec| spec.id.0 == task).unwrap();
+    let machine = factory(&spec).unwrap();
+    let mut runner = Runner::new(spec, machine);
+    let mut reader = log.reader().unwrap();
+    let again = half.iter().cloned().map(Ok);
+    replay::restore(&mut runner, None, again, reader.as_mut(), &Nothing, blobs).unwrap();
+    let state = blobs.put(&runner.task().snapshot().unwrap()).unwrap();
+    let turn = runner.last().0;
+    let event = Event::from(SnapshotTaken {
+        task: task.into(),
+        turn,
+        machine_version: runner.task().version() as i32,
+        state,
+    });
+    let topic = format!("{PROJECT}.snapshots");
+    let nothing = Digest::default();
+    let envelope = Envelope {
+        id: EventId::derived(
+            PROJECT,
+            &topic,
+            &nothing,
+            task.as_bytes(),
+            &turn.to_le_bytes(),
+        ),
+        source: task.into(),
+        ..Envelope::default()
+    };
+    let (catalog, ..) = toys::preamble();
+    let mut batch = Batch::new();
+    toys::push(&mut batch, &catalog, task.as_bytes(), &event, &envelope);
+    let mut writer = log.writer("snapshots").unwrap();
+    writer.append(&[(at("snapshots", 0), batch)]).unwrap();
+}
+
+pub fn audit(dir: &Path) -> Report {
+    audit_with(dir, &factory)
+}
+
+pub fn audit_with(dir: &Path, factory: &worker::Factory) -> Report {
+    let log = LocalLog::open(dir).unwrap();
+    let blobs = DirBlobs::open(&dir.join("blobs")).unwrap();
+    let parts = Parts {
+        log: &log,
+        blobs: &blobs,
+        resolver: &Nothing,
+        factory,
+        project: &toys::project(),
+    };
+    verify_tasks(&parts, specs(), &mut |_| {}).unwrap()
+}
+
+/// The file behind a closed log.
+pub struct File {
+    connection: Connection,
+}
+
+/// A stored row: its id, the first offset, and the frames with their sum before them.
+pub struct Row {
+    id: i64,
+    count: i64,
+    timestamp: i64,
+    pub first: u64,
+    pub blob: Vec<u8>,
+}
+
+/// Bytes of the sum before a row's frames.
+const SUM: usize = 4;
+
+impl File {
+    pub fn open(dir: &Path) -> Self {
+        let connection = Connection::open(dir.join("log.sqlite")).unwrap();
+        File { connection }
+    }
+
+    pub fn rows(&self, partition: &Partition) -> Vec<Row> {
+        let text = "SELECT id, count, timestamp, frames, id & ((1 << 40) - 1) FROM batches WHERE id >> 40 =
+            (SELECT number FROM partitions WHERE topic = ?1 AND part = ?2) ORDER BY id";
+        let mut statement = self.connection.prepare(text).unwrap();
+        let row = |row: &rusqlite::Row<'_>| {
+            Ok(Row {
+                id: row.get(0)?,
+                count: row.get(1)?,
+                timestamp: row.get(2)?,
+                first: row.get::<_, i64>(4)? as u64,
+                blob: row.get(3)?,
+            })
+        };
+        let rows = statement
+            .query_map(params![&*partition.topic, partition.index], row)
+            .unwrap();
+        rows.map(Result::unwrap).collect()
+    }
+
+    /// Stores these records in the place of all of a partition, as if nothing else had ever been written.
+    pub fn rewrite(&self, partition: &Partition, records: &Batch) {
+        let rows = self.rows(partition);
+        let first = rows.first().unwrap();
+        let mut row = first.flipped(first.bytes().start);
+        row.set(records);
+        let text = "DELETE FROM batches WHERE id > ?1 AND id >> 40 = ?1 >> 40";
+        self.connection.execute(text, params![row.id]).unwrap();
+        let text = "UPDATE partitions SET next = ?3 WHERE topic = ?1 AND part = ?2";
+        let place = params![&*partition.topic, partition.index, row.count];
+        self.connection.execute(text, place).unwrap();
+        let text = "UPDATE batches SET count = ?2 WHERE id = ?1";
+        self.connection
+            .execute(text, params![row.id, row.count])
+            .unwrap();
+        self.put(&row, true);
+    }
+
+    /// Stores a row's bytes; with `sum`, so that the log does not notice.
+    pub fn put(&self, row: &Row, sum: bool) {
+        let mut blob = row.blob.clone();
+        if sum {
+            let mut hasher = crc32fast::Hasher::new();
+            hasher.update(&blob[SUM..]);
+            for part in [row.id, row.count, row.timestamp] {
+                hasher.update(&part.to_le_bytes());
+            }
+            blob[..SUM].copy_from_slice(&hasher.finalize().to_le_bytes());
+        }
+        let text = "UPDATE batches SET frames = ?2 WHERE id = ?1";
+        self.connection
+            .execute(text, params![row.id, blob])
+            .unwrap();
+    }
+}
+
+impl Row {
+    /// Offset of the record that holds a byte, and the places of its frame.
+    pub fn record_of(&self, byte: usize) -> (u64, std::ops::Range<usize>) {
+        let batch = self.batch();
+        let end = |row: usize| SUM + batch.frames(0..row + 1).len();
+        let row = (0..batch.len()).find(|row| byte < end(*row)).unwrap();
+        let start = end(row) - batch.frames(row..row + 1).len();
+        (self.first + row as u64, start..end(row))
+    }
+
+    pub fn batch(&self) -> Batch {
+        let mut batch = Batch::new();
+        let count = self.count as usize;
+        batch
+            .push_frames(&self.blob[SUM..], self.first, self.timestamp, count)
+            .unwrap();
+        batch
+    }
+
+    /// Replaces the records.
+    pub fn set(&mut self, batch: &Batch) {
+        self.count = batch.len() as i64;
+        self.blob.truncate(SUM);
+        self.blob.extend_from_slice(batch.frames(0..batch.len()));
+    }
+
+    /// With one byte changed.
+    pub fn flipped(&self, byte: usize) -> Row {
+        let mut blob = self.blob.clone();
+        blob[byte] ^= 0x01;
+        Row { blob, ..*self }
+    }
+
+    pub fn bytes(&self) -> std::ops::Range<usize> {
+        SUM..self.blob.len()
+    }
+}
