@@ -42,9 +42,11 @@ mod scaler;
 mod signature;
 mod train;
 mod trees;
+mod versions;
 mod write;
 
 pub use error::ModelError;
 pub use load::{BATCH, MAX_BYTES, Onnx, OnnxModel};
 pub use persistence::persistence;
 pub use train::{TrainError, TrainParams, Trained, train};
+pub use versions::{TRAINER, runtime};
