@@ -20,7 +20,10 @@ impl StoreResolver {
     /// A resolver of what lies in `blobs`.
     #[must_use]
     pub fn new(blobs: Arc<dyn Blobs>) -> Self {
-        StoreResolver { blobs, models: Mutex::default() }
+        StoreResolver {
+            blobs,
+            models: Mutex::default(),
+        }
     }
 
     /// The lock is held while a model is compiled: whoever needs the same one waits instead of compiling it again.
@@ -30,7 +33,8 @@ impl StoreResolver {
             return Ok(model);
         }
         let bytes = self.blobs.get(&onnx)?;
-        let model = Onnx::load(&bytes, inputs).map_err(|error| format!("the model {onnx}: {error}"))?;
+        let model =
+            Onnx::load(&bytes, inputs).map_err(|error| format!("the model {onnx}: {error}"))?;
         let model = Arc::new(Compiled(model));
         models.retain(|_, held| held.strong_count() > 0);
         models.insert((onnx, inputs), Arc::downgrade(&model));
@@ -76,7 +80,11 @@ mod tests {
         (dir, blobs, resolver)
     }
 
-    fn model(resolver: &StoreResolver, onnx: Digest, inputs: usize) -> Result<Arc<dyn Model>, String> {
+    fn model(
+        resolver: &StoreResolver,
+        onnx: Digest,
+        inputs: usize,
+    ) -> Result<Arc<dyn Model>, String> {
         match resolver.resolve(&Need::Model { onnx, inputs })? {
             Resolved::Model(model) => Ok(model),
             Resolved::Blob(_) => Err("a blob".into()),
@@ -91,11 +99,24 @@ mod tests {
         let second = model(&resolver, onnx, 2).unwrap();
         assert!(Arc::ptr_eq(&first, &second));
         let mut out = Vec::new();
-        second.predict(&[0.0, 1.0, 1.0, f32::NAN], &mut out).unwrap();
+        second
+            .predict(&[0.0, 1.0, 1.0, f32::NAN], &mut out)
+            .unwrap();
         assert_eq!((out, second.inputs()), (vec![1.0, 0.0], 2));
-        assert!(second.runtime().starts_with("mainstem-models "), "{}", second.runtime());
+        assert!(
+            second.runtime().starts_with("mainstem-models "),
+            "{}",
+            second.runtime()
+        );
         drop((first, second));
-        assert!(resolver.models.lock().unwrap().values().all(|held| held.upgrade().is_none()));
+        assert!(
+            resolver
+                .models
+                .lock()
+                .unwrap()
+                .values()
+                .all(|held| held.upgrade().is_none())
+        );
     }
 
     #[test]
@@ -108,8 +129,15 @@ mod tests {
         let width = model(&resolver, onnx, 3).err().unwrap();
         assert!(width.contains(&onnx.to_string()), "{width}");
         let text = blobs.put(b"no model").unwrap();
-        assert!(model(&resolver, text, 2).err().unwrap().contains("not an ONNX model"));
-        let Ok(Resolved::Blob(bytes)) = resolver.resolve(&Need::Blob(text)) else { panic!("no blob") };
+        assert!(
+            model(&resolver, text, 2)
+                .err()
+                .unwrap()
+                .contains("not an ONNX model")
+        );
+        let Ok(Resolved::Blob(bytes)) = resolver.resolve(&Need::Blob(text)) else {
+            panic!("no blob")
+        };
         assert_eq!(&*bytes, b"no model");
     }
 }
