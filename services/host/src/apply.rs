@@ -1,6 +1,6 @@
 //! Makes a definition an event: topics, schemas, then `DefinitionApplied`, in one append.
 
-use mainstem_columns::schema::{source_schema, view_schema};
+use mainstem_columns::{source_schema, view_schema};
 use mainstem_kernel::log::{CommitError, LogError, Partition};
 use mainstem_rooms::topology::topics_of;
 use mainstem_schemas::catalog::NotAvro;

@@ -44,7 +44,7 @@ impl DirBlobs {
             let shelf = shelf.map_err(|error| told(&self.dir, &error))?.path();
             for file in fs::read_dir(&shelf).map_err(|error| told(&shelf, &error))? {
                 let name = file.map_err(|error| told(&shelf, &error))?.file_name();
-                digests.extend(name.to_str().and_then(|name| name.parse().ok()));
+                digests.extend(name.to_str().and_then(|name| name.parse::<Digest>().ok()));
             }
         }
         digests.sort();

@@ -9,12 +9,12 @@ use std::time::Instant;
 
 use mainstem_host::publisher::{self, Format, Input, Pace, Published};
 use mainstem_host::summary::Summary;
-use mainstem_host::{Store, apply, auditor, processor};
+use mainstem_host::{Store, apply, processor};
 use mainstem_schemas::Span;
 use mainstem_schemas::definition::Project;
 
 use crate::cli::Demo;
-use crate::commands::{Done, now};
+use crate::commands::{Done, audit, now};
 use crate::stop::Stop;
 
 const DATA: &[u8] = include_bytes!("../../../examples/electricity/electricity.csv");
@@ -55,9 +55,9 @@ pub fn run(options: &Demo) -> Done {
     apply::apply(&store, &project, "demo", now())?;
     play(&store, &project, options.threads)?;
     println!("3. audit     every derived event is recomputed and compared");
-    let audit = auditor::verify_store(&store, &project, &mut |_| {})?;
+    let found = audit::verify(&store, &project, &mut |_| {})?;
     let mut summary = Summary::read(&store, &project, MODEL)?;
-    summary.set_audit(&audit);
+    summary.set_audit(&found);
     summary.set_seconds(begun.elapsed().as_secs_f64());
     let page = dir.join("report.html");
     fs::write(&page, summary.html(&NOTES))?;
@@ -67,7 +67,7 @@ pub fn run(options: &Demo) -> Done {
     println!("\n{}", summary.terminal(&NOTES));
     println!("report       {}", page.display());
     next_commands(&dir, &data);
-    Ok(if audit.mismatches() == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(if found.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
 fn fresh_dir() -> Result<PathBuf, Box<dyn Error>> {

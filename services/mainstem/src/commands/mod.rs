@@ -2,7 +2,7 @@
 
 mod apply;
 mod ask;
-mod audit;
+pub mod audit;
 mod publish;
 mod up;
 
