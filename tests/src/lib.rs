@@ -1,1 +1,1 @@
-//! mainstem-tests
+//! Tests of the whole system live in `tests/`.

@@ -15,7 +15,10 @@ const BANNED: [(&str, &str); 8] = [
     ("tract-onnx", "models are handed in as `Known`"),
     ("reqwest", "folds do no I/O"),
     ("axum", "folds do no I/O"),
-    ("rand", "folds are deterministic; property tests have their own"),
+    (
+        "rand",
+        "folds are deterministic; property tests have their own",
+    ),
     ("chrono", "time is an argument"),
 ];
 
@@ -30,7 +33,17 @@ const IMPURE: [(&str, &str); 6] = [
 ];
 
 /// Methods of floats that the platform's library computes, with other bits elsewhere; `libm` has them all.
-const PLATFORM: [&str; 9] = [".exp()", ".ln()", ".log2()", ".log10()", ".powf(", ".sin()", ".cos()", ".tanh()", ".exp_m1()"];
+const PLATFORM: [&str; 9] = [
+    ".exp()",
+    ".ln()",
+    ".log2()",
+    ".log10()",
+    ".powf(",
+    ".sin()",
+    ".cos()",
+    ".tanh()",
+    ".exp_m1()",
+];
 
 /// Fails with every violation.
 pub fn check() -> Result<(), String> {
@@ -38,7 +51,14 @@ pub fn check() -> Result<(), String> {
     dependencies(&mut found)?;
     sources(Path::new("streams"), &mut found)?;
     rooms(&mut found)?;
-    if found.is_empty() { Ok(()) } else { Err(format!("the direction of dependencies is broken:\n  {}", found.join("\n  "))) }
+    if found.is_empty() {
+        Ok(())
+    } else {
+        Err(format!(
+            "the direction of dependencies is broken:\n  {}",
+            found.join("\n  ")
+        ))
+    }
 }
 
 fn dependencies(found: &mut Vec<String>) -> Result<(), String> {
@@ -47,9 +67,13 @@ fn dependencies(found: &mut Vec<String>) -> Result<(), String> {
         .output()
         .map_err(|error| format!("cargo metadata: {error}"))?;
     if !output.status.success() {
-        return Err(format!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr)));
+        return Err(format!(
+            "cargo metadata: {}",
+            String::from_utf8_lossy(&output.stderr)
+        ));
     }
-    let metadata: Value = serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
+    let metadata: Value =
+        serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
     let graph = Graph::of(&metadata);
     for (id, (name, manifest)) in &graph.members {
         let layer = layer(manifest);
@@ -58,7 +82,9 @@ fn dependencies(found: &mut Vec<String>) -> Result<(), String> {
             if graph.members.contains_key(&reached) && self::layer(other_manifest) > layer {
                 found.push(format!("{name} depends on {other}, a layer above it"));
             }
-            let banned = BANNED.iter().find(|(banned, _)| layer < 2 && banned == other);
+            let banned = BANNED
+                .iter()
+                .find(|(banned, _)| layer < 2 && banned == other);
             found.extend(banned.map(|(banned, why)| format!("{name} reaches {banned}: {why}")));
         }
     }
@@ -67,7 +93,11 @@ fn dependencies(found: &mut Vec<String>) -> Result<(), String> {
 
 /// 0 schemas, 1 streams, 2 everything else.
 fn layer(manifest: &str) -> u8 {
-    if manifest.contains("/schemas/") { 0 } else { 2 - u8::from(manifest.contains("/streams/")) }
+    if manifest.contains("/schemas/") {
+        0
+    } else {
+        2 - u8::from(manifest.contains("/streams/"))
+    }
 }
 
 /// Packages by id, and their normal dependencies.
@@ -83,15 +113,38 @@ impl Graph {
         let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
         let named = |p: &Value| (text(p, "id"), (text(p, "name"), text(p, "manifest_path")));
         let packages: BTreeMap<_, _> = list(&metadata["packages"]).iter().map(named).collect();
-        let ids: BTreeSet<String> =
-            list(&metadata["workspace_members"]).iter().filter_map(|id| id.as_str().map(str::to_owned)).collect();
-        let members = packages.iter().filter(|(id, _)| ids.contains(*id)).map(|(k, v)| (k.clone(), v.clone())).collect();
-        let normal = |dep: &&Value| list(&dep["dep_kinds"]).iter().any(|kind| kind["kind"].is_null());
+        let ids: BTreeSet<String> = list(&metadata["workspace_members"])
+            .iter()
+            .filter_map(|id| id.as_str().map(str::to_owned))
+            .collect();
+        let members = packages
+            .iter()
+            .filter(|(id, _)| ids.contains(*id))
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect();
+        let normal = |dep: &&Value| {
+            list(&dep["dep_kinds"])
+                .iter()
+                .any(|kind| kind["kind"].is_null())
+        };
         let edges = list(&metadata["resolve"]["nodes"])
             .iter()
-            .map(|node| (text(node, "id"), list(&node["deps"]).iter().filter(normal).map(|d| text(d, "pkg")).collect()))
+            .map(|node| {
+                (
+                    text(node, "id"),
+                    list(&node["deps"])
+                        .iter()
+                        .filter(normal)
+                        .map(|d| text(d, "pkg"))
+                        .collect(),
+                )
+            })
             .collect();
-        Graph { packages, members, edges }
+        Graph {
+            packages,
+            members,
+            edges,
+        }
     }
 
     fn reach(&self, from: &str) -> BTreeSet<String> {
@@ -110,7 +163,11 @@ impl Graph {
 fn sources(dir: &Path, found: &mut Vec<String>) -> Result<(), String> {
     for file in rust_files(dir)? {
         let path = file.display().to_string();
-        if path.contains("/tests") || path.contains("/benches/") || path.contains("harness") || path.contains("/testkit/") {
+        if path.contains("/tests")
+            || path.contains("/benches/")
+            || path.contains("harness")
+            || path.contains("/testkit/")
+        {
             continue;
         }
         let text = fs::read_to_string(&file).map_err(|error| format!("{path}: {error}"))?;
@@ -122,7 +179,12 @@ fn sources(dir: &Path, found: &mut Vec<String>) -> Result<(), String> {
             let impure = IMPURE.iter().find(|(word, _)| code.contains(word));
             found.extend(impure.map(|(word, why)| format!("{path}:{}: {word}: {why}", number + 1)));
             let platform = PLATFORM.iter().find(|word| code.contains(**word));
-            found.extend(platform.map(|word| format!("{path}:{}: {word} differs by platform: use libm", number + 1)));
+            found.extend(platform.map(|word| {
+                format!(
+                    "{path}:{}: {word} differs by platform: use libm",
+                    number + 1
+                )
+            }));
         }
     }
     Ok(())
@@ -133,7 +195,12 @@ fn rooms(found: &mut Vec<String>) -> Result<(), String> {
     let root = Path::new("streams/rooms/src");
     let entries = fs::read_dir(root).map_err(|error| format!("{}: {error}", root.display()))?;
     let rooms: Vec<String> = entries
-        .filter_map(|entry| entry.ok().filter(|e| e.path().is_dir()).map(|e| e.file_name().to_string_lossy().into_owned()))
+        .filter_map(|entry| {
+            entry
+                .ok()
+                .filter(|e| e.path().is_dir())
+                .map(|e| e.file_name().to_string_lossy().into_owned())
+        })
         .collect();
     for room in &rooms {
         for file in rust_files(&root.join(room))? {
@@ -142,8 +209,12 @@ fn rooms(found: &mut Vec<String>) -> Result<(), String> {
                 continue;
             }
             let text = fs::read_to_string(&file).map_err(|error| format!("{path}: {error}"))?;
-            let others = rooms.iter().filter(|other| *other != room && text.contains(&format!("crate::{other}::")));
-            found.extend(others.map(|other| format!("{path}: the room {room} imports the room {other}")));
+            let others = rooms
+                .iter()
+                .filter(|other| *other != room && text.contains(&format!("crate::{other}::")));
+            found.extend(
+                others.map(|other| format!("{path}: the room {room} imports the room {other}")),
+            );
         }
     }
     Ok(())

@@ -20,9 +20,13 @@ cargo xtask check                              formatting, lints, direction of d
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let (command, flags) = words.split_first().map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
+    let (command, flags) = words
+        .split_first()
+        .map_or(("", &[][..]), |(first, rest)| (first.as_str(), rest));
     let known = ["--setup", "--without-kafka"];
-    let unknown = flags.iter().find(|flag| command != "test" || !known.contains(&flag.as_str()));
+    let unknown = flags
+        .iter()
+        .find(|flag| command != "test" || !known.contains(&flag.as_str()));
     let has = |flag: &str| flags.iter().any(|given| given == flag);
     let done = match (command, unknown) {
         ("test", None) => test(has("--setup"), has("--without-kafka")),
@@ -55,15 +59,37 @@ fn test(set_up: bool, without_kafka: bool) -> Result<(), String> {
     }
     run(&mut cargo)?;
     // The demo is the product in small: its promises are tested in the build that users run.
-    run(Command::new("cargo").args(["test", "--release", "--package", "mainstem-tests", "--test", "demo", "--", "--include-ignored"]))
+    run(Command::new("cargo").args([
+        "test",
+        "--release",
+        "--package",
+        "mainstem-tests",
+        "--test",
+        "demo",
+        "--",
+        "--include-ignored",
+    ]))
 }
 
 fn check() -> Result<(), String> {
     run(Command::new("cargo").args(["fmt", "--all", "--check"]))?;
     direction::check()?;
-    run(Command::new("cargo").args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    run(Command::new("cargo").args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]))?;
     let mut doc = Command::new("cargo");
-    doc.args(["doc", "--workspace", "--no-deps", "--document-private-items"]).env("RUSTDOCFLAGS", "-D warnings");
+    doc.args([
+        "doc",
+        "--workspace",
+        "--no-deps",
+        "--document-private-items",
+    ])
+    .env("RUSTDOCFLAGS", "-D warnings");
     run(&mut doc)
 }
 
@@ -71,6 +97,12 @@ fn check() -> Result<(), String> {
 fn run(command: &mut Command) -> Result<(), String> {
     let shown = format!("{command:?}").replace('"', "");
     eprintln!("xtask: {shown}");
-    let status = command.status().map_err(|error| format!("{shown}: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("{shown}: {status}")) }
+    let status = command
+        .status()
+        .map_err(|error| format!("{shown}: {error}"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{shown}: {status}"))
+    }
 }

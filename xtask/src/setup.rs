@@ -16,7 +16,14 @@ pub fn python() -> Result<(), String> {
         }
     }
     let requirements = "tests/python/requirements.txt";
-    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--requirement", requirements]))
+    run(Command::new(&python).args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--requirement",
+        requirements,
+    ]))
 }
 
 /// Java, Maven, and Kafka's jars; nothing where a broker is named.
@@ -27,11 +34,15 @@ pub fn kafka() -> Result<(), String> {
     if !answers("java", "-version") || !answers("mvn", "--version") {
         install(&["default-jre-headless", "maven"])?;
     }
-    mainstem_test_broker::fetch_jars().map(|jars| eprintln!("xtask: Kafka's jars lie in {}", jars.display()))
+    mainstem_test_broker::fetch_jars()
+        .map(|jars| eprintln!("xtask: Kafka's jars lie in {}", jars.display()))
 }
 
 fn answers(program: &str, flag: &str) -> bool {
-    Command::new(program).arg(flag).output().is_ok_and(|output| output.status.success())
+    Command::new(program)
+        .arg(flag)
+        .output()
+        .is_ok_and(|output| output.status.success())
 }
 
 /// Installs packages where the package manager is Debian's and may be used.
@@ -41,6 +52,8 @@ fn install(packages: &[&str]) -> Result<(), String> {
         return Err(by_hand());
     }
     run(Command::new("apt-get").args(["update", "--quiet"])).map_err(|_| by_hand())?;
-    run(Command::new("apt-get").args(["install", "--yes", "--quiet", "--no-install-recommends"]).args(packages))
-        .map_err(|_| by_hand())
+    run(Command::new("apt-get")
+        .args(["install", "--yes", "--quiet", "--no-install-recommends"])
+        .args(packages))
+    .map_err(|_| by_hand())
 }

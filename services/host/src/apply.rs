@@ -70,36 +70,64 @@ pub fn plan(store: &Store, project: &Project) -> Result<Plan, ApplyError> {
     compare("view", &current.views, &project.views, &mut lines);
     compare("model", &current.models, &project.models, &mut lines);
     if current.clock != project.clock {
-        lines.push(format!("clock: {:?} becomes {:?}", current.clock, project.clock));
+        lines.push(format!(
+            "clock: {:?} becomes {:?}",
+            current.clock, project.clock
+        ));
     }
     Ok(Plan::Changes(lines))
 }
 
 fn check_fixed(current: &Project, project: &Project) -> Result<(), ApplyError> {
     let fixed = |what: String, why: &str, remedy: &str| {
-        Err(ApplyError::Fixed { what, why: why.into(), remedy: remedy.into() })
+        Err(ApplyError::Fixed {
+            what,
+            why: why.into(),
+            remedy: remedy.into(),
+        })
     };
     if current.name != project.name {
         let what = format!("the project's name ({} to {})", current.name, project.name);
-        return fixed(what, "it is the prefix of every topic", "use another --dir for another project");
+        return fixed(
+            what,
+            "it is the prefix of every topic",
+            "use another --dir for another project",
+        );
     }
     if current.partitions != project.partitions {
-        let what = format!("the number of partitions ({} to {})", current.partitions, project.partitions);
-        return fixed(what, "a key belongs to one partition for life", "start a new project with another --dir");
+        let what = format!(
+            "the number of partitions ({} to {})",
+            current.partitions, project.partitions
+        );
+        return fixed(
+            what,
+            "a key belongs to one partition for life",
+            "start a new project with another --dir",
+        );
     }
     for (name, view) in &current.views {
         if project.views.get(name).is_some_and(|other| other != view) {
             let why = "views are immutable: models were trained on what they were";
-            return fixed(format!("the view {name}"), why, "give the changed view a new name, such as one with _v2");
+            return fixed(
+                format!("the view {name}"),
+                why,
+                "give the changed view a new name, such as one with _v2",
+            );
         }
     }
     for (name, source) in &current.sources {
         let changed = |other: &mainstem_schemas::definition::Source| {
-            other.entity != source.entity || other.time != source.time || other.number != source.number
+            other.entity != source.entity
+                || other.time != source.time
+                || other.number != source.number
         };
         if project.sources.get(name).is_some_and(changed) {
             let why = "its records are keyed and timed by it";
-            return fixed(format!("entity or time of the source {name}"), why, "add a new source under another name");
+            return fixed(
+                format!("entity or time of the source {name}"),
+                why,
+                "add a new source under another name",
+            );
         }
     }
     Ok(())
@@ -126,7 +154,12 @@ fn compare<T: PartialEq>(
 ///
 /// # Errors
 /// [`ApplyError`]; nothing is written then, but for topics, which harm nobody.
-pub fn apply(store: &Store, project: &Project, actor: &str, now: Millis) -> Result<Plan, ApplyError> {
+pub fn apply(
+    store: &Store,
+    project: &Project,
+    actor: &str,
+    now: Millis,
+) -> Result<Plan, ApplyError> {
     let plan = plan(store, project)?;
     store.log.create_topics(&topics_of(project))?;
     let mut writer = store.log.writer("apply")?;
@@ -138,7 +171,10 @@ pub fn apply(store: &Store, project: &Project, actor: &str, now: Millis) -> Resu
         records.push((at("schemas"), schemas));
     }
     if plan != Plan::Unchanged {
-        records.push((at("definitions"), definition(&catalog, project, actor, now)?));
+        records.push((
+            at("definitions"),
+            definition(&catalog, project, actor, now)?,
+        ));
     }
     if !records.is_empty() {
         writer.append(&records)?;
@@ -150,11 +186,21 @@ pub fn apply(store: &Store, project: &Project, actor: &str, now: Millis) -> Resu
 fn register(catalog: &mut Catalog, project: &Project) -> Result<Batch, ApplyError> {
     let mut events = catalog.register_contracts()?;
     let sources = project.sources.iter().map(|(name, source)| {
-        (format!("arrivals.{name}"), source_schema(&project.name, name, source))
+        (
+            format!("arrivals.{name}"),
+            source_schema(&project.name, name, source),
+        )
     });
     let views = project.views.iter().map(|(name, view)| {
-        let features: Vec<String> = view.features.iter().map(|feature| feature.name.clone()).collect();
-        (format!("features.{name}"), view_schema(&project.name, name, &features))
+        let features: Vec<String> = view
+            .features
+            .iter()
+            .map(|feature| feature.name.clone())
+            .collect();
+        (
+            format!("features.{name}"),
+            view_schema(&project.name, name, &features),
+        )
     });
     for (subject, schema) in sources.chain(views) {
         if let Some(event) = catalog.plan(&subject, &schema)? {
@@ -164,15 +210,25 @@ fn register(catalog: &mut Catalog, project: &Project) -> Result<Batch, ApplyErro
     }
     let mut batch = Batch::new();
     for event in events {
-        let value = serde_json::to_vec(&event).map_err(|error| StoreError::Definition(error.to_string()))?;
+        let value = serde_json::to_vec(&event)
+            .map_err(|error| StoreError::Definition(error.to_string()))?;
         batch.push(Some(event.subject.as_bytes()), Some(&value), []);
     }
     Ok(batch)
 }
 
-fn definition(catalog: &Catalog, project: &Project, actor: &str, now: Millis) -> Result<Batch, ApplyError> {
+fn definition(
+    catalog: &Catalog,
+    project: &Project,
+    actor: &str,
+    now: Millis,
+) -> Result<Batch, ApplyError> {
     let (digest, definition) = (project.digest(), project.canonical());
-    let event = Event::DefinitionApplied(DefinitionApplied { project: project.name.clone(), digest, definition });
+    let event = Event::DefinitionApplied(DefinitionApplied {
+        project: project.name.clone(),
+        digest,
+        definition,
+    });
     let (mut batch, mut value) = (Batch::new(), Vec::new());
     event.encode(catalog, &mut value)?;
     let envelope = Envelope {

@@ -24,7 +24,9 @@ impl DirBlobs {
     /// Where the directory cannot be made.
     pub fn open(dir: &Path) -> Result<Self, String> {
         fs::create_dir_all(dir).map_err(|error| told(dir, &error))?;
-        Ok(DirBlobs { dir: dir.to_owned() })
+        Ok(DirBlobs {
+            dir: dir.to_owned(),
+        })
     }
 
     /// Where a blob lies.
@@ -76,13 +78,21 @@ impl Blobs for DirBlobs {
 
     fn get(&self, digest: &Digest) -> Result<Arc<[u8]>, String> {
         let path = self.path(digest);
-        let size = fs::metadata(&path).map_err(|error| told(&path, &error))?.len();
+        let size = fs::metadata(&path)
+            .map_err(|error| told(&path, &error))?
+            .len();
         if size > MAX_BLOB {
-            return Err(format!("{} is {size} bytes, over the limit of {MAX_BLOB}", path.display()));
+            return Err(format!(
+                "{} is {size} bytes, over the limit of {MAX_BLOB}",
+                path.display()
+            ));
         }
         let bytes = fs::read(&path).map_err(|error| told(&path, &error))?;
         if Digest::of(&bytes) != *digest {
-            return Err(format!("{} does not hold what its name says; restore it from a copy", path.display()));
+            return Err(format!(
+                "{} does not hold what its name says; restore it from a copy",
+                path.display()
+            ));
         }
         Ok(bytes.into())
     }

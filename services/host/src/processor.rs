@@ -75,7 +75,9 @@ pub fn start(store: &Store, options: &Options) -> Result<Handle, StoreError> {
                 }
             }
         };
-        let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(body);
+        let thread = std::thread::Builder::new()
+            .name(format!("worker-{index}"))
+            .spawn(body);
         threads.push(thread.map_err(|error| StoreError::Blobs(format!("no thread: {error}")))?);
     }
     Ok(Handle { stop, threads })
@@ -135,7 +137,11 @@ impl Watch {
         let partition = mainstem_kernel::Partition::new(&topic, 0);
         let mut reader = store.log.reader()?;
         let end = reader.range(&partition)?.end;
-        Ok(Watch { reader, partition, end })
+        Ok(Watch {
+            reader,
+            partition,
+            end,
+        })
     }
 
     fn changed(&mut self) -> Result<bool, LogError> {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use mainstem_kernel::log::{FetchLimit, Log, LogError, Partition, Reader};
 use mainstem_kernel::worker::read_catalog;
 use mainstem_log_local::LocalLog;
-use mainstem_schemas::{Batch, Catalog, RecordRef};
 use mainstem_schemas::definition::Project;
 use mainstem_schemas::events::Event;
+use mainstem_schemas::{Batch, Catalog, RecordRef};
 
 use crate::blobs::DirBlobs;
 
@@ -36,7 +36,9 @@ pub enum StoreError {
     #[error("{0} holds no project; apply one first: mainstem apply -f mainstem.yaml --dir {0}")]
     Empty(String),
     /// The definition is of a newer version of the product.
-    #[error("the definition in the log cannot be read: {0}; use the version that applied it, or a newer one")]
+    #[error(
+        "the definition in the log cannot be read: {0}; use the version that applied it, or a newer one"
+    )]
     Definition(String),
 }
 
@@ -48,7 +50,11 @@ impl Store {
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let log = LocalLog::open(dir)?;
         let blobs = DirBlobs::open(&dir.join("blobs")).map_err(StoreError::Blobs)?;
-        Ok(Store { dir: dir.to_owned(), log: Arc::new(log), blobs: Arc::new(blobs) })
+        Ok(Store {
+            dir: dir.to_owned(),
+            log: Arc::new(log),
+            blobs: Arc::new(blobs),
+        })
     }
 
     /// The project in force: the last definition of the log's only project.
@@ -58,15 +64,23 @@ impl Store {
     pub fn project(&self) -> Result<Project, StoreError> {
         let empty = || StoreError::Empty(self.dir.display().to_string());
         let topics = self.log.topics()?;
-        let name = topics.iter().find_map(|topic| topic.name.strip_suffix(".definitions")).ok_or_else(empty)?;
+        let name = topics
+            .iter()
+            .find_map(|topic| topic.name.strip_suffix(".definitions"))
+            .ok_or_else(empty)?;
         let mut reader = self.log.reader()?;
         let mut last = None;
         let catalog = read_catalog(reader.as_mut(), name)?;
-        each_event(reader.as_mut(), &catalog, &Partition::new(&format!("{name}.definitions"), 0), |_, event| {
-            if let Event::DefinitionApplied(applied) = event {
-                last = Some(applied.definition);
-            }
-        })?;
+        each_event(
+            reader.as_mut(),
+            &catalog,
+            &Partition::new(&format!("{name}.definitions"), 0),
+            |_, event| {
+                if let Event::DefinitionApplied(applied) = event {
+                    last = Some(applied.definition);
+                }
+            },
+        )?;
         let definition = last.ok_or_else(empty)?;
         serde_json::from_str(&definition).map_err(|error| StoreError::Definition(error.to_string()))
     }
@@ -109,11 +123,15 @@ pub fn each_event_from(
     loop {
         batch.clear();
         reader.fetch(partition, from, FetchLimit::default(), &mut batch)?;
-        let Some(last) = batch.offsets().last() else { return Ok(from) };
+        let Some(last) = batch.offsets().last() else {
+            return Ok(from);
+        };
         from = last + 1;
         for record in batch.iter() {
             let event = Event::decode(catalog, record.value.unwrap_or_default());
-            let damaged = |error| LogError::Damaged(format!("{partition} at offset {}: {error}", record.offset));
+            let damaged = |error| {
+                LogError::Damaged(format!("{partition} at offset {}: {error}", record.offset))
+            };
             take(&record, event.map_err(damaged)?);
         }
     }

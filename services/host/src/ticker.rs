@@ -52,7 +52,9 @@ pub fn start(store: &Store) -> Result<Handle, StoreError> {
             }
         }
     };
-    let thread = std::thread::Builder::new().name("ticker".into()).spawn(body);
+    let thread = std::thread::Builder::new()
+        .name("ticker".into())
+        .spawn(body);
     let thread = thread.map_err(|error| StoreError::Blobs(format!("no thread: {error}")))?;
     Ok(Handle { stop, thread })
 }
@@ -72,7 +74,10 @@ fn follow(log: &dyn Log, project: &str, stop: &AtomicBool) {
     let (mut end, mut since) = (0, Instant::now());
     while !stop.load(Ordering::SeqCst) && since.elapsed() < SILENCE {
         rest(TICK, stop);
-        let now = log.reader().and_then(|mut reader| Ok(reader.range(&clock)?.end)).unwrap_or(end);
+        let now = log
+            .reader()
+            .and_then(|mut reader| Ok(reader.range(&clock)?.end))
+            .unwrap_or(end);
         if now != end {
             (end, since) = (now, Instant::now());
         }
@@ -82,12 +87,16 @@ fn follow(log: &dyn Log, project: &str, stop: &AtomicBool) {
 fn rest(length: Duration, stop: &AtomicBool) {
     let until = Instant::now() + length;
     while Instant::now() < until && !stop.load(Ordering::SeqCst) {
-        std::thread::sleep(Duration::from_millis(20).min(until.saturating_duration_since(Instant::now())));
+        std::thread::sleep(
+            Duration::from_millis(20).min(until.saturating_duration_since(Instant::now())),
+        );
     }
 }
 
 /// Log time never goes back, even where the wall clock does: the pacer takes the later of the two.
 fn wall() -> Millis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

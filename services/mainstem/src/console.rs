@@ -9,7 +9,9 @@ use crate::cli::{Cli, LogFormat};
 /// Sends log lines to standard error, so that standard output holds answers alone.
 pub fn log_to_stderr(cli: &Cli) {
     let filter = EnvFilter::try_new(&cli.log).unwrap_or_else(|_| EnvFilter::new("warn"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     let set = match cli.log_format {
         LogFormat::Human => lines.with_target(false).try_init(),
         LogFormat::Json => lines.json().try_init(),

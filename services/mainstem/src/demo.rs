@@ -44,12 +44,15 @@ pub fn run(options: &Demo) -> Done {
         None => fresh_dir()?,
     };
     let (file, data) = write_files(&dir)?;
-    let project = mainstem_project::parse("mainstem.yaml", PROJECT).map_err(|errors| {
-        errors.first().map_or_else(String::new, ToString::to_string)
-    })?;
+    let project = mainstem_project::parse("mainstem.yaml", PROJECT)
+        .map_err(|errors| errors.first().map_or_else(String::new, ToString::to_string))?;
     let store = Store::open(&dir)?;
     if store.project().is_ok() {
-        return Err(format!("{} holds a project already; name an empty directory with --dir", dir.display()).into());
+        return Err(format!(
+            "{} holds a project already; name an empty directory with --dir",
+            dir.display()
+        )
+        .into());
     }
     println!("1. apply     {} (project {})", file.display(), project.name);
     apply::apply(&store, &project, "demo", now())?;
@@ -62,23 +65,36 @@ pub fn run(options: &Demo) -> Done {
     let page = dir.join("report.html");
     fs::write(&page, summary.html(&NOTES))?;
     if let Some(report) = &options.report {
-        fs::write(report, serde_json::to_string_pretty(&summary.to_json())? + "\n")?;
+        fs::write(
+            report,
+            serde_json::to_string_pretty(&summary.to_json())? + "\n",
+        )?;
     }
     println!("\n{}", summary.terminal(&NOTES));
     println!("report       {}", page.display());
     next_commands(&dir, &data);
-    Ok(if found.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(if found.is_clean() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    })
 }
 
 fn fresh_dir() -> Result<PathBuf, Box<dyn Error>> {
     let dir = std::env::current_dir()?.join(format!("mainstem-demo-{}", now().0 / 1000));
-    fs::create_dir_all(&dir).map_err(|error| format!("{}: {error}; name another with --dir", dir.display()))?;
+    fs::create_dir_all(&dir)
+        .map_err(|error| format!("{}: {error}; name another with --dir", dir.display()))?;
     Ok(dir)
 }
 
 fn write_files(dir: &Path) -> Result<(PathBuf, PathBuf), Box<dyn Error>> {
     let (file, data) = (dir.join("mainstem.yaml"), dir.join("electricity.csv"));
-    let named = |error: std::io::Error| format!("{}: {error}; name another directory with --dir", dir.display());
+    let named = |error: std::io::Error| {
+        format!(
+            "{}: {error}; name another directory with --dir",
+            dir.display()
+        )
+    };
     fs::create_dir_all(dir).map_err(named)?;
     fs::write(&file, PROJECT).map_err(named)?;
     fs::write(&data, DATA).map_err(named)?;
@@ -99,10 +115,19 @@ fn play(store: &Store, project: &Project, threads: usize) -> Result<(), Box<dyn 
         actor: "demo",
         resume: false,
     };
-    let first = project.models.get(MODEL).map(|model| model.windows.origin).unwrap_or_default();
+    let first = project
+        .models
+        .get(MODEL)
+        .map(|model| model.windows.origin)
+        .unwrap_or_default();
     let mut watch = crate::demo::progress::Progress::new(store, project, MODEL)?;
     let mut progress = |until, published: &Published| watch.step(until, published);
-    let pace = Pace { first, step: STEP, stop: &|| stop.asked() || !workers.is_alive(), progress: &mut progress };
+    let pace = Pace {
+        first,
+        step: STEP,
+        stop: &|| stop.asked() || !workers.is_alive(),
+        progress: &mut progress,
+    };
     let published = publisher::publish_paced(store, input, pace);
     workers.stop();
     published?;
@@ -114,7 +139,10 @@ fn next_commands(dir: &Path, data: &Path) {
     println!("\nTry next:");
     println!("  mainstem audit verify --dir {dir}");
     println!("  mainstem check -f {dir}/mainstem.yaml      # then change it, and run check again");
-    println!("  mainstem up -f {dir}/mainstem.yaml --dir mine & mainstem publish market {} --pace 7d --dir mine", data.display());
+    println!(
+        "  mainstem up -f {dir}/mainstem.yaml --dir mine & mainstem publish market {} --pace 7d --dir mine",
+        data.display()
+    );
 }
 
 mod progress {
@@ -139,36 +167,60 @@ mod progress {
 
     impl Progress {
         pub fn new(store: &Store, project: &Project, model: &str) -> Result<Self, Box<dyn Error>> {
-            println!("2. publish   arrivals, a week of event time a step; features, predictions, labels, drift follow");
+            println!(
+                "2. publish   arrivals, a week of event time a step; features, predictions, labels, drift follow"
+            );
             let followed = ["triggers", "runs", "models", "deployments"]
                 .map(|room| (Partition::new(&topics::fixed(&project.name, room), 0), 0));
             let catalog = store.catalog(&project.name)?;
             let reader = store.log.reader()?;
-            Ok(Progress { reader, catalog, followed: followed.into(), model: model.into() })
+            Ok(Progress {
+                reader,
+                catalog,
+                followed: followed.into(),
+                model: model.into(),
+            })
         }
 
         pub fn step(&mut self, until: Millis, published: &Published) {
             let mut news = Vec::new();
             for (partition, from) in &mut self.followed {
                 let model = &self.model;
-                let next = each_event_from(self.reader.as_mut(), &self.catalog, partition, *from, |_, event| {
-                    news.extend(line(model, &event));
-                });
+                let next = each_event_from(
+                    self.reader.as_mut(),
+                    &self.catalog,
+                    partition,
+                    *from,
+                    |_, event| {
+                        news.extend(line(model, &event));
+                    },
+                );
                 *from = next.unwrap_or(*from);
             }
             let date = until.to_string();
-            println!("   {}  {:>6} rows  {}", &date[..10.min(date.len())], published.accepted, news.join("; "));
+            println!(
+                "   {}  {:>6} rows  {}",
+                &date[..10.min(date.len())],
+                published.accepted,
+                news.join("; ")
+            );
         }
     }
 
     fn line(model: &str, event: &Event) -> Option<String> {
         Some(match event {
-            Event::RetrainRequested(e) if e.model == model => format!("retrain requested ({:?})", e.reason).to_lowercase(),
+            Event::RetrainRequested(e) if e.model == model => {
+                format!("retrain requested ({:?})", e.reason).to_lowercase()
+            }
             Event::RunFinished(e) if e.model == model => "trained".into(),
             Event::RunFailed(e) if e.model == model => format!("run failed: {}", e.reason),
-            Event::ModelVersionRegistered(e) if e.model == model => format!("{} registered", e.version),
+            Event::ModelVersionRegistered(e) if e.model == model => {
+                format!("{} registered", e.version)
+            }
             Event::ModelRejected(e) if e.model == model => format!("{} rejected", e.version),
-            Event::DeploymentStarted(e) if e.model == model => format!("{} serves as {:?}", e.version, e.role).to_lowercase(),
+            Event::DeploymentStarted(e) if e.model == model => {
+                format!("{} serves as {:?}", e.version, e.role).to_lowercase()
+            }
             Event::Promoted(e) if e.model == model => format!("{} promoted", e.version),
             _ => return None,
         })

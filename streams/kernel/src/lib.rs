@@ -29,6 +29,6 @@ pub mod worker;
 
 pub use known::{Known, Model, Need, Resolver};
 pub use log::{Commit, CommitError, Log, LogError, Partition, Reader, TopicSpec, Writer};
-pub use machine::{Context, Effect, Machine, Run, Tick};
+pub use machine::{Answer, Context, Effect, Machine, Refused, Run, Tick};
 pub use outbox::Outbox;
 pub use task::{Input, Mode, Output, Task, TaskId, TaskSpec};

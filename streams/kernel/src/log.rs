@@ -118,6 +118,13 @@ pub trait Log: Send + Sync {
     /// Where the log cannot be opened.
     fn worker(&self, name: &str) -> Result<Box<dyn Worker>, LogError>;
 
+    /// Owns exactly this task from now on, outside the shared assignment: a door's slot. An older owner of the slot is
+    /// fenced. The worker's `assign` hands out nothing.
+    ///
+    /// # Errors
+    /// Where the log cannot be opened.
+    fn slot(&self, task: &TaskSpec) -> Result<Box<dyn Worker>, LogError>;
+
     /// The last committed turn of a task.
     ///
     /// # Errors

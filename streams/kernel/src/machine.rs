@@ -1,6 +1,7 @@
 //! One room's thinking.
 
 use mainstem_schemas::definition::Project;
+use mainstem_schemas::events::Event;
 use mainstem_schemas::{Batch, Catalog, Digest, Envelope, EventId, Millis, RecordRef, Span};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -103,6 +104,20 @@ pub struct Effect {
     pub request: String,
 }
 
+/// What a machine answers to a question: a data-plane record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// Output of the room.
+    pub output: usize,
+    /// Key of the record.
+    pub key: Vec<u8>,
+    /// The event.
+    pub event: Event,
+}
+
+/// Why a question has no answer; a room's own type, for whoever asked.
+pub type Refused = Box<dyn std::error::Error + Send + Sync>;
+
 /// One room's thinking: pure and synchronous. `self` holds the task's fixed particulars (which model, which view),
 /// never anything that a fold changes.
 ///
@@ -144,6 +159,21 @@ pub trait Machine: Send + 'static {
 
     /// The tick itself, after everything that it released.
     fn tick(&self, _state: &mut Self::State, _cx: &Context<'_>, _out: &mut Outbox) {}
+
+    /// Answers a question that is no record of the log: a front door's, as JSON of the room's own type. The state stays
+    /// as it is, and answers carry what was asked: so a task is rebuilt without its questions, and an audit asks them
+    /// again.
+    ///
+    /// # Errors
+    /// The room's refusal.
+    fn answer(
+        &self,
+        _state: &Self::State,
+        _cx: &Context<'_>,
+        _question: &str,
+    ) -> Result<Vec<Answer>, Refused> {
+        Err("this task answers no questions".into())
+    }
 
     /// What is to be done and not yet done, in a stable order.
     fn outstanding(&self, _state: &Self::State) -> Vec<Effect> {

@@ -34,9 +34,20 @@ struct State {
     topics: BTreeMap<String, Vec<Kept>>,
     writers: BTreeMap<String, u64>,
     workers: BTreeMap<String, u64>,
-    owners: BTreeMap<TaskId, String>,
+    owners: BTreeMap<TaskId, Owner>,
+    /// How often each slot was taken.
+    slots: BTreeMap<TaskId, u64>,
     turns: BTreeMap<TaskId, Turn>,
     commits: u64,
+}
+
+/// Who owns a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Owner {
+    /// The worker of that name.
+    Worker(String),
+    /// Whoever took the slot that time.
+    Slot(u64),
 }
 
 #[derive(Default)]
@@ -108,6 +119,24 @@ impl State {
         Ok(())
     }
 
+    /// Takes commits of an owner: all of them, or none.
+    fn take(&mut self, commits: &[Commit], owner: &Owner) -> Result<(), CommitError> {
+        for commit in commits {
+            if self.owners.get(&commit.task) != Some(owner) {
+                return Err(CommitError::Fenced(commit.task.to_string()));
+            }
+            self.check(&commit.outputs)?;
+            check_number(self.turns.get(&commit.task), commit)?;
+        }
+        for commit in commits {
+            self.write(&commit.outputs)?;
+            if let Some(turn) = &commit.turn {
+                self.turns.insert(commit.task.clone(), turn.clone());
+            }
+        }
+        Ok(())
+    }
+
     fn write(&mut self, records: &[(Partition, Batch)]) -> Result<(), LogError> {
         let now = self.commits as i64;
         for (partition, batch) in records {
@@ -173,6 +202,19 @@ impl Log for MemoryLog {
             name: name.into(),
             epoch: *epoch,
             owned: Vec::new(),
+        }))
+    }
+
+    fn slot(&self, task: &TaskSpec) -> Result<Box<dyn Worker>, LogError> {
+        let mut state = self.lock();
+        let times = state.slots.entry(task.id.clone()).or_default();
+        *times += 1;
+        let owner = Owner::Slot(*times);
+        state.owners.insert(task.id.clone(), owner.clone());
+        Ok(Box::new(MemorySlot {
+            log: self.clone(),
+            task: task.id.clone(),
+            owner,
         }))
     }
 
@@ -297,7 +339,7 @@ impl Worker for MemoryWorker {
         let mut owned = Vec::new();
         for (place, id) in ids.into_iter().enumerate() {
             if workers[place % workers.len()] == self.name {
-                state.owners.insert(id.clone(), self.name.clone());
+                state.owners.insert(id.clone(), self.owner());
                 owned.push(id.clone());
             }
         }
@@ -313,7 +355,7 @@ impl Worker for MemoryWorker {
             .cloned()
             .collect();
         for task in &lost {
-            if state.owners.get(task) == Some(&self.name) {
+            if state.owners.get(task) == Some(&self.owner()) {
                 state.owners.remove(task);
             }
         }
@@ -323,22 +365,47 @@ impl Worker for MemoryWorker {
 
     fn commit(&mut self, commits: &[Commit]) -> Result<(), CommitError> {
         self.log.commit(|state| {
-            for commit in commits {
-                let live = state.workers.get(&self.name) == Some(&self.epoch);
-                if !live || state.owners.get(&commit.task) != Some(&self.name) {
-                    return Err(CommitError::Fenced(commit.task.to_string()));
-                }
-                state.check(&commit.outputs)?;
-                check_number(state.turns.get(&commit.task), commit)?;
+            let live = state.workers.get(&self.name) == Some(&self.epoch);
+            match commits.first() {
+                Some(first) if !live => Err(CommitError::Fenced(first.task.to_string())),
+                _ => state.take(commits, &self.owner()),
             }
-            for commit in commits {
-                state.write(&commit.outputs)?;
-                if let Some(turn) = &commit.turn {
-                    state.turns.insert(commit.task.clone(), turn.clone());
-                }
-            }
-            Ok(())
         })
+    }
+}
+
+impl MemoryWorker {
+    fn owner(&self) -> Owner {
+        Owner::Worker(self.name.clone())
+    }
+}
+
+/// The owner of one task outside the shared assignment.
+struct MemorySlot {
+    log: MemoryLog,
+    task: TaskId,
+    owner: Owner,
+}
+
+impl Worker for MemorySlot {
+    fn assign(&mut self, _: &[TaskSpec]) -> Result<Assignment, LogError> {
+        Ok(Assignment::default())
+    }
+
+    fn commit(&mut self, commits: &[Commit]) -> Result<(), CommitError> {
+        match commits.iter().find(|commit| commit.task != self.task) {
+            Some(other) => Err(CommitError::Fenced(other.task.to_string())),
+            None => self.log.commit(|state| state.take(commits, &self.owner)),
+        }
+    }
+}
+
+impl Drop for MemorySlot {
+    fn drop(&mut self) {
+        let mut state = self.log.lock();
+        if state.owners.get(&self.task) == Some(&self.owner) {
+            state.owners.remove(&self.task);
+        }
     }
 }
 
@@ -358,8 +425,8 @@ impl Drop for MemoryWorker {
         let mut state = self.log.lock();
         if state.workers.get(&self.name) == Some(&self.epoch) {
             state.workers.remove(&self.name);
-            let gone = &self.name;
-            state.owners.retain(|_, owner| owner != gone);
+            let gone = self.owner();
+            state.owners.retain(|_, owner| *owner != gone);
         }
     }
 }

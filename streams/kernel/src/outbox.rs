@@ -103,6 +103,12 @@ impl Outbox {
         self.fault.get_or_insert(Fault(why.into()));
     }
 
+    /// Whether nothing was written.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.batches.is_empty() && self.fault.is_none()
+    }
+
     fn batch(&mut self, output: usize, key: &[u8]) -> Option<&mut Batch> {
         let Some(spec) = self.outputs.get(output) else {
             self.fault(format!(

@@ -14,7 +14,7 @@ use mainstem_schemas::{Batch, Catalog, Digest, EventId, Millis, RecordRef};
 use serde::{Deserialize, Serialize};
 
 use crate::known::{Known, Need};
-use crate::machine::{AHEAD, Context, Effect, Machine, Run, Stamp, Tick};
+use crate::machine::{AHEAD, Answer, Context, Effect, Machine, Refused, Run, Stamp, Tick};
 use crate::outbox::{Fault, Outbox};
 use crate::task::{Mode, Task, TaskSpec, rank};
 
@@ -331,6 +331,31 @@ impl<M: Machine> Task for Frame<M> {
                 out,
             ),
         }
+    }
+
+    fn answer(
+        &self,
+        known: &Known,
+        question: &str,
+        out: &mut Outbox,
+    ) -> Result<Vec<Answer>, Refused> {
+        let State {
+            catalog,
+            project: Some(project),
+            tick,
+            opened,
+            room,
+            ..
+        } = &self.state
+        else {
+            return Err("no definition was applied yet; run `mainstem apply`".into());
+        };
+        let cx = context(known, catalog, project, &self.spec, *tick, *opened, false);
+        let answers = self.machine.answer(room, &cx, question)?;
+        for answer in &answers {
+            out.put_event(&cx, answer.output, &answer.key, &answer.event);
+        }
+        Ok(answers)
     }
 
     fn is_full(&self) -> bool {

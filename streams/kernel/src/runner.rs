@@ -65,6 +65,9 @@ const WHOLE: FetchLimit = FetchLimit {
     bytes: 256 << 20,
 };
 
+/// Puts questions to a task, whose answers gather in the outbox.
+pub type Ask<'a> = dyn FnMut(&dyn Task, &Known, &mut Outbox) + 'a;
+
 /// A task with its place in its inputs.
 pub struct Runner {
     /// What the task is.
@@ -130,6 +133,58 @@ impl Runner {
         blobs: &dyn Blobs,
         limit: FetchLimit,
     ) -> Result<Option<Commit>, TaskError> {
+        self.fetch(reader, limit)?;
+        if self.batches.iter().all(Batch::is_empty) {
+            return Ok(None);
+        }
+        self.hold_data_back(limit);
+        self.fold(resolver)?;
+        self.seal(blobs)
+            .map(Some)
+            .map_err(|fault| self.fault(fault))
+    }
+
+    /// A turn that answers questions too: what waits in the inputs is folded, then `ask` puts its questions to the task,
+    /// and the answers are outputs of the turn. A task that is far behind does not ask yet. Nothing to commit where
+    /// nothing waits and nothing was answered.
+    ///
+    /// # Errors
+    /// As [`Runner::turn`].
+    pub fn turn_with(
+        &mut self,
+        reader: &mut dyn Reader,
+        resolver: &dyn Resolver,
+        blobs: &dyn Blobs,
+        limit: FetchLimit,
+        ask: &mut Ask<'_>,
+    ) -> Result<Option<Commit>, TaskError> {
+        self.fetch(reader, limit)?;
+        let behind = |batch: &Batch| batch.len() >= limit.records || batch.bytes() >= limit.bytes;
+        let behind = self.batches[rank::CLOCK..].iter().any(behind);
+        self.hold_data_back(limit);
+        self.fold(resolver)?;
+        if !behind {
+            ask(self.task.as_ref(), &self.known, &mut self.outbox);
+        }
+        if self.batches.iter().all(Batch::is_empty) && self.outbox.is_empty() {
+            return Ok(None);
+        }
+        self.seal(blobs)
+            .map(Some)
+            .map_err(|fault| self.fault(fault))
+    }
+
+    /// Asks questions of the state as it is, and says what the task would write as its answers: an audit asks again what
+    /// a turn answered, once it has folded that turn.
+    ///
+    /// # Errors
+    /// [`TaskError::Fault`] where an answer cannot be written.
+    pub fn ask(&mut self, ask: &mut Ask<'_>) -> Result<Vec<(Partition, Batch)>, TaskError> {
+        ask(self.task.as_ref(), &self.known, &mut self.outbox);
+        self.take_outputs()
+    }
+
+    fn fetch(&mut self, reader: &mut dyn Reader, limit: FetchLimit) -> Result<(), TaskError> {
         let full = self.task.is_full();
         for rank in (0..self.partitions.len()).rev() {
             self.batches[rank].clear();
@@ -145,14 +200,7 @@ impl Runner {
             );
             fetched.map_err(|error| self.log_error(error))?;
         }
-        if self.batches.iter().all(Batch::is_empty) {
-            return Ok(None);
-        }
-        self.hold_data_back(limit);
-        self.fold(resolver)?;
-        self.seal(blobs)
-            .map(Some)
-            .map_err(|fault| self.fault(fault))
+        Ok(())
     }
 
     /// A clock that was cut by the limit is read on before any data: a later step may cover their rows.
@@ -335,11 +383,7 @@ impl Runner {
     ///
     /// # Errors
     /// [`TaskError`] where they are no state, or what it needs cannot be had.
-    pub fn resume(
-        &mut self,
-        state: &[u8],
-        resolver: &dyn Resolver,
-    ) -> Result<(), TaskError> {
+    pub fn resume(&mut self, state: &[u8], resolver: &dyn Resolver) -> Result<(), TaskError> {
         self.task
             .restore(state)
             .map_err(|fault| self.fault(fault))?;

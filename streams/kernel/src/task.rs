@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::known::{Known, Need};
 use crate::log::Partition;
-use crate::machine::{Effect, Run};
+use crate::machine::{Answer, Effect, Refused, Run};
 use crate::outbox::{Fault, Outbox};
 use mainstem_schemas::Digest;
 
@@ -98,6 +98,18 @@ pub trait Task: Send {
     fn needs(&self, known: &Known, run: Option<&Run<'_>>) -> Vec<Need>;
     /// Folds a run of the input of that rank.
     fn fold(&mut self, known: &Known, run: &Run<'_>, out: &mut Outbox);
+    /// Answers a question from the state, which stays as it is.
+    ///
+    /// # Errors
+    /// The room's refusal; nothing was written then.
+    fn answer(
+        &self,
+        _known: &Known,
+        _question: &str,
+        _out: &mut Outbox,
+    ) -> Result<Vec<Answer>, Refused> {
+        Err("this task answers no questions".into())
+    }
     /// Whether the held records are at their limit: no more data are taken until a tick releases some.
     fn is_full(&self) -> bool;
     /// Effects that are to be done and not yet done, in a stable order.

@@ -186,17 +186,20 @@ impl<A: Actuator> Crew<A> {
         if self.waiting.is_empty() {
             return;
         }
-        let history =
-            match History::read(self.parts.log.as_ref(), self.reader.as_mut(), &self.waiting) {
-                Ok(history) => history,
-                Err(error) => {
-                    progress.stopped.push(TaskError::Log {
-                        task: "restore".into(),
-                        error,
-                    });
-                    return;
-                }
-            };
+        let history = match History::read(
+            self.parts.log.as_ref(),
+            self.reader.as_mut(),
+            self.waiting.values(),
+        ) {
+            Ok(history) => history,
+            Err(error) => {
+                progress.stopped.push(TaskError::Log {
+                    task: "restore".into(),
+                    error,
+                });
+                return;
+            }
+        };
         for (id, spec) in std::mem::take(&mut self.waiting) {
             let Some(task) = (self.parts.factory)(&spec) else {
                 let fault = Fault("this version has no machine for it; run a newer version".into());
@@ -309,17 +312,23 @@ pub struct History {
 }
 
 impl History {
-    fn read(
+    /// Reads the history of some tasks of one project.
+    ///
+    /// # Errors
+    /// The log's, or a damaged event.
+    pub fn read<'a>(
         log: &dyn Log,
         reader: &mut dyn Reader,
-        waiting: &BTreeMap<TaskId, TaskSpec>,
+        tasks: impl Iterator<Item = &'a TaskSpec>,
     ) -> Result<Self, LogError> {
         let mut history = History::default();
-        let Some(project) = waiting.values().next().map(|spec| spec.project.clone()) else {
+        let specs: Vec<&TaskSpec> = tasks.collect();
+        let Some(project) = specs.first().map(|spec| spec.project.clone()) else {
             return Ok(history);
         };
+        let waiting: BTreeSet<&TaskId> = specs.iter().map(|spec| &spec.id).collect();
         let mut fresh = true;
-        for id in waiting.keys() {
+        for id in &waiting {
             fresh &= log.last_turn(id)?.is_none();
         }
         if fresh {
@@ -329,7 +338,7 @@ impl History {
         let mut take = |event: Event| match event {
             Event::Turn(turn) => {
                 let id = TaskId(turn.task.clone());
-                if waiting.contains_key(&id) {
+                if waiting.contains(&id) {
                     history.turns.entry(id).or_default().push(turn);
                 }
             }

@@ -9,7 +9,7 @@ use crate::drift::{DriftMachine, PerformanceMachine, ProfileMachine};
 use crate::features::FeatureMachine;
 use crate::registry::RegistryMachine;
 use crate::rollout::RolloutMachine;
-use crate::serving::{JoinMachine, PredictMachine};
+use crate::serving::{DoorMachine, JoinMachine, PredictMachine};
 use crate::training::TrainerMachine;
 use crate::trigger::TriggerMachine;
 
@@ -22,11 +22,16 @@ pub fn machine(spec: &TaskSpec) -> Option<Box<dyn Task>> {
     Some(match room {
         "features" => Box::new(Frame::new(FeatureMachine::new(&spec.project, object), spec)),
         "predict" => Box::new(Frame::new(PredictMachine::new(&spec.project, object), spec)),
+        "door" => Box::new(Frame::new(DoorMachine::new(object), spec)),
         "join" => Box::new(Frame::new(JoinMachine::new(&spec.project, object), spec)),
-        "profile_features" => Box::new(Frame::new(ProfileMachine::new(object, partition, Subject::Features), spec)),
-        "profile_predictions" => {
-            Box::new(Frame::new(ProfileMachine::new(object, partition, Subject::Predictions), spec))
-        }
+        "profile_features" => Box::new(Frame::new(
+            ProfileMachine::new(object, partition, Subject::Features),
+            spec,
+        )),
+        "profile_predictions" => Box::new(Frame::new(
+            ProfileMachine::new(object, partition, Subject::Predictions),
+            spec,
+        )),
         "performance" => Box::new(Frame::new(PerformanceMachine::new(object, partition), spec)),
         "drift" => Box::new(Frame::new(DriftMachine::new(object), spec)),
         "trigger" => Box::new(Frame::new(TriggerMachine::new(object), spec)),

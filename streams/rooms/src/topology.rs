@@ -19,12 +19,20 @@ pub fn topics_of(project: &Project) -> Vec<TopicSpec> {
         Partitions::Data => project.partitions,
     };
     let name = &project.name;
-    let fixed = topics::FIXED.iter().map(|(room, _, n)| (topics::fixed(name, room), count(*n)));
-    let chain = topics::CHAIN.iter().map(|room| (topics::fixed(name, room), CONTROL));
-    let per = |objects: Vec<&String>, rooms: &'static [(&'static str, topics::Class, Partitions)]| {
+    let fixed = topics::FIXED
+        .iter()
+        .map(|(room, _, n)| (topics::fixed(name, room), count(*n)));
+    let chain = topics::CHAIN
+        .iter()
+        .map(|room| (topics::fixed(name, room), CONTROL));
+    let per = |objects: Vec<&String>,
+               rooms: &'static [(&'static str, topics::Class, Partitions)]| {
         let objects: Vec<String> = objects.into_iter().cloned().collect();
         objects.into_iter().flat_map(move |object| {
-            rooms.iter().map(move |(room, _, n)| (topics::of(name, room, &object), count(*n))).collect::<Vec<_>>()
+            rooms
+                .iter()
+                .map(move |(room, _, n)| (topics::of(name, room, &object), count(*n)))
+                .collect::<Vec<_>>()
         })
     };
     fixed
@@ -64,7 +72,12 @@ struct Spec<'a> {
 
 impl<'a> Spec<'a> {
     fn new(project: &'a Project, room: &str, object: &str, index: u32) -> Self {
-        Spec { project, id: format!("{room}/{object}/{index}"), inputs: Vec::new(), outputs: Vec::new() }
+        Spec {
+            project,
+            id: format!("{room}/{object}/{index}"),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+        }
     }
 
     fn read(mut self, topic: &str, index: u32, mode: Mode) -> Self {
@@ -74,7 +87,10 @@ impl<'a> Spec<'a> {
     }
 
     fn write(mut self, topic: &str, partitions: u32) -> Self {
-        self.outputs.push(Output { topic: topics::fixed(&self.project.name, topic), partitions });
+        self.outputs.push(Output {
+            topic: topics::fixed(&self.project.name, topic),
+            partitions,
+        });
         self
     }
 
@@ -99,9 +115,15 @@ fn features(project: &Project, name: &str, view: &View, k: u32) -> TaskSpec {
 }
 
 fn of_partition(project: &Project, name: &str, model: &Model, k: u32) -> [TaskSpec; 5] {
-    let (features, predictions) = (format!("features.{}", model.view), format!("predictions.{name}"));
+    let (features, predictions) = (
+        format!("features.{}", model.view),
+        format!("predictions.{name}"),
+    );
     let labelled = format!("labelled.{name}");
-    let source = project.views.get(&model.view).map_or("", |view| view.source.as_str());
+    let source = project
+        .views
+        .get(&model.view)
+        .map_or("", |view| view.source.as_str());
     [
         Spec::new(project, "predict", name, k)
             .read("deployments", 0, Immediate)
@@ -175,7 +197,10 @@ fn of_model(project: &Project, name: &str) -> [TaskSpec; 5] {
 
 fn auditor(project: &Project) -> TaskSpec {
     let mut spec = Spec::new(project, "auditor", &project.name, 0);
-    for (room, class, _) in topics::FIXED.iter().filter(|(room, ..)| !KERNEL.contains(room)) {
+    for (room, class, _) in topics::FIXED
+        .iter()
+        .filter(|(room, ..)| !KERNEL.contains(room))
+    {
         if *class == topics::Class::Fact {
             spec = spec.read(room, 0, Immediate);
         }

@@ -98,10 +98,18 @@ pub struct Input<'a, R> {
 /// # Errors
 /// [`PublishError::UnknownSource`] with the names there are.
 pub fn source_of<'a>(project: &'a Project, name: &str) -> Result<&'a Source, PublishError> {
-    project.sources.get(name).ok_or_else(|| PublishError::UnknownSource {
-        name: name.into(),
-        known: project.sources.keys().cloned().collect::<Vec<_>>().join(", "),
-    })
+    project
+        .sources
+        .get(name)
+        .ok_or_else(|| PublishError::UnknownSource {
+            name: name.into(),
+            known: project
+                .sources
+                .keys()
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(", "),
+        })
 }
 
 /// Publishes everything at once, as it comes.
@@ -124,14 +132,24 @@ pub fn publish<R: BufRead>(store: &Store, input: Input<'_, R>) -> Result<Publish
 type Rows<R> = Reader<R>;
 
 /// The publication and the rows of an input.
-fn open<R: BufRead>(store: &Store, input: Input<'_, R>) -> Result<(Publication, Rows<R>), PublishError> {
+fn open<R: BufRead>(
+    store: &Store,
+    input: Input<'_, R>,
+) -> Result<(Publication, Rows<R>), PublishError> {
     let source = source_of(input.project, input.source)?;
     let rows = match input.format {
         Format::Csv => Reader::csv(input.source, source, input.bytes)?,
         Format::JsonLines => Reader::jsonl(input.source, source, input.bytes)?,
     };
-    let begin = if input.resume { Publication::resume } else { Publication::begin };
-    Ok((begin(store, input.project, input.source, input.name, input.actor)?, rows))
+    let begin = if input.resume {
+        Publication::resume
+    } else {
+        Publication::begin
+    };
+    Ok((
+        begin(store, input.project, input.source, input.name, input.actor)?,
+        rows,
+    ))
 }
 
 /// Event time of a row, where it has one.

@@ -71,16 +71,27 @@ pub fn publish_paced<R: BufRead>(
 
 fn settle(pacer: &mut Pacer<'_>, until: Millis, stop: &dyn Fn() -> bool) -> Result<(), PaceError> {
     // A step that was settled before the publication was resumed is behind the clock.
-    if pacer.last().round > 0 && until < pacer.last().time { Ok(()) } else { pacer.settle(until, stop) }
+    if pacer.last().round > 0 && until < pacer.last().time {
+        Ok(())
+    } else {
+        pacer.settle(until, stop)
+    }
 }
 
 /// End of the last step that a publication opened.
 fn last_opened(store: &Store, project: &str, number: u32) -> Result<Option<Millis>, PublishError> {
     let (catalog, mut last) = (store.catalog(project)?, None);
     let clock = Partition::new(&topics::fixed(project, "clock"), 0);
-    each_event(store.log.reader()?.as_mut(), &catalog, &clock, |_, event| match event {
-        Event::StepOpened(step) if step.publication == i64::from(number) => last = Some(step.until),
-        _ => {}
-    })?;
+    each_event(
+        store.log.reader()?.as_mut(),
+        &catalog,
+        &clock,
+        |_, event| match event {
+            Event::StepOpened(step) if step.publication == i64::from(number) => {
+                last = Some(step.until)
+            }
+            _ => {}
+        },
+    )?;
     Ok(last)
 }

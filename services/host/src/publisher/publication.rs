@@ -52,7 +52,12 @@ impl Publication {
             let mut writer = store.log.writer("publications")?;
             let catalog = store.catalog(&project.name)?;
             let begun = begun(store, &catalog, project, source)?;
-            let number = begun.iter().map(|event| event.publication).max().unwrap_or(0) + 1;
+            let number = begun
+                .iter()
+                .map(|event| event.publication)
+                .max()
+                .unwrap_or(0)
+                + 1;
             let event = PublicationStarted {
                 source: source.into(),
                 publication: number,
@@ -61,7 +66,10 @@ impl Publication {
             };
             let batch = request(&catalog, source, actor, &Event::PublicationStarted(event))?;
             let topic = topics::fixed(&project.name, "requests.sources");
-            match writer.append(&[(Partition::new(&topic, partition_of(source.as_bytes(), 1)), batch)]) {
+            match writer.append(&[(
+                Partition::new(&topic, partition_of(source.as_bytes(), 1)),
+                batch,
+            )]) {
                 Ok(()) => return Self::open(store, project, source, name, number as u32, None),
                 Err(CommitError::Fenced(_) | CommitError::Aborted(_)) => {}
                 Err(error) => return Err(error.into()),
@@ -73,11 +81,19 @@ impl Publication {
     ///
     /// # Errors
     /// [`PublishError::NothingToResume`] where none was begun.
-    pub fn resume(store: &Store, project: &Project, source: &str, name: &str, _: &str) -> Result<Self, PublishError> {
+    pub fn resume(
+        store: &Store,
+        project: &Project,
+        source: &str,
+        name: &str,
+        _: &str,
+    ) -> Result<Self, PublishError> {
         let catalog = store.catalog(&project.name)?;
         let begun = begun(store, &catalog, project, source)?;
         let last = begun.iter().rev().find(|event| event.name == name);
-        let number = last.ok_or_else(|| PublishError::NothingToResume(name.into()))?.publication as u32;
+        let number = last
+            .ok_or_else(|| PublishError::NothingToResume(name.into()))?
+            .publication as u32;
         let mut reader = store.log.reader()?;
         let last_row = last_row(reader.as_mut(), project, source, number)?;
         Self::open(store, project, source, name, number, last_row)
@@ -93,8 +109,12 @@ impl Publication {
     ) -> Result<Self, PublishError> {
         let catalog = store.catalog(&project.name)?;
         let unregistered = mainstem_schemas::events::Unreadable::Unregistered("of the source");
-        let schema = catalog.id_of(&format!("arrivals.{source_name}")).ok_or(unregistered)?;
-        let writer = store.log.writer(&format!("publication/{source_name}/{number}"))?;
+        let schema = catalog
+            .id_of(&format!("arrivals.{source_name}"))
+            .ok_or(unregistered)?;
+        let writer = store
+            .log
+            .writer(&format!("publication/{source_name}/{number}"))?;
         Ok(Publication {
             writer,
             catalog,
@@ -165,7 +185,10 @@ impl Publication {
             wire::put_header(out, schema);
             out.extend_from_slice(&good.body);
         };
-        self.batches.entry(partition).or_default().push_value(Some(&good.key), write, headers);
+        self.batches
+            .entry(partition)
+            .or_default()
+            .push_value(Some(&good.key), write, headers);
     }
 
     fn reject(&mut self, row: u64, line: u64, reject: Reject) -> Result<(), PublishError> {
@@ -193,7 +216,11 @@ impl Publication {
         let topic = topics::of(&self.project, "rejects", &self.source_name);
         let key = id.to_string();
         let partition = Partition::new(&topic, partition_of(key.as_bytes(), 1));
-        envelope.push(self.batches.entry(partition).or_default(), Some(key.as_bytes()), &value);
+        envelope.push(
+            self.batches.entry(partition).or_default(),
+            Some(key.as_bytes()),
+            &value,
+        );
         Ok(())
     }
 
@@ -226,10 +253,15 @@ fn begun(
 ) -> Result<Vec<PublicationStarted>, PublishError> {
     let mut begun = Vec::new();
     let partition = Partition::new(&topics::fixed(&project.name, "requests.sources"), 0);
-    each_event(store.log.reader()?.as_mut(), catalog, &partition, |_, event| match event {
-        Event::PublicationStarted(event) if event.source == source => begun.push(event),
-        _ => {}
-    })?;
+    each_event(
+        store.log.reader()?.as_mut(),
+        catalog,
+        &partition,
+        |_, event| match event {
+            Event::PublicationStarted(event) if event.source == source => begun.push(event),
+            _ => {}
+        },
+    )?;
     Ok(begun)
 }
 
@@ -240,7 +272,8 @@ fn last_row(
     source: &str,
     number: u32,
 ) -> Result<Option<u64>, PublishError> {
-    let arrivals = (0..project.partitions).map(|k| Partition::new(&topics::of(&project.name, "arrivals", source), k));
+    let arrivals = (0..project.partitions)
+        .map(|k| Partition::new(&topics::of(&project.name, "arrivals", source), k));
     let rejects = Partition::new(&topics::of(&project.name, "rejects", source), 0);
     let mut last = None;
     for partition in arrivals.chain([rejects]) {
@@ -254,7 +287,12 @@ fn last_row(
 }
 
 /// A request as a record.
-fn request(catalog: &Catalog, key: &str, actor: &str, event: &Event) -> Result<Batch, PublishError> {
+fn request(
+    catalog: &Catalog,
+    key: &str,
+    actor: &str,
+    event: &Event,
+) -> Result<Batch, PublishError> {
     let (mut batch, mut value) = (Batch::new(), Vec::new());
     event.encode(catalog, &mut value)?;
     let envelope = Envelope {

@@ -95,7 +95,11 @@ impl Office {
             if closed() {
                 return None;
             }
-            match self.records(effect, model, run, &event) {
+            // A thread that died here would leave every later effect undone.
+            let records = AssertUnwindSafe(|| self.records(effect, model, run, &event));
+            let records =
+                catch_unwind(records).unwrap_or_else(|panic| Err(text_of(panic.as_ref()).into()));
+            match records {
                 Ok(records) => {
                     let (task, effect, attempt) = (job.task.clone(), effect.id, effect.attempt);
                     return Some(Outcome {

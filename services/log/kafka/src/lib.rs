@@ -9,6 +9,7 @@
 //! | reader (`reader`) | a consumer outside every group, `read_committed`, a queue a partition |
 //! | writer (`writer`) | a producer with the transactional id `<project>-writer-<name>` |
 //! | worker (`worker`) | a producer `<project>-worker-<name>`, and a member of the group `<project>.<room>` of every room |
+//! | slot (`slot`) | a producer with the transactional id `<project>-slot-<task>`, outside every group |
 //! | ownership (`membership`) | the room's lead partitions, given out by the group; its generation fences |
 //! | head of a chain (`heads`, `turns`) | metadata of the lead's committed offset; the topic `<project>.turns` |
 //!
@@ -25,6 +26,7 @@ mod producer;
 mod reader;
 mod room;
 mod settings;
+mod slot;
 mod turns;
 mod watch;
 mod worker;
@@ -35,9 +37,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mainstem_kernel::TaskId;
 pub use mainstem_kernel::log::LogError;
 use mainstem_kernel::log::{Log, Partition, Reader, TopicSpec, Worker, Writer};
+use mainstem_kernel::{TaskId, TaskSpec};
 use mainstem_schemas::events::Turn;
 
 use cluster::Cluster;
@@ -127,6 +129,14 @@ impl Log for KafkaLog {
             (self.cluster.clone(), self.watch.clone(), self.turns.clone());
         let worker = worker::KafkaWorker::join(cluster, watch, turns, name)?;
         Ok(Box::new(worker))
+    }
+
+    fn slot(&self, task: &TaskSpec) -> Result<Box<dyn Worker>, LogError> {
+        let (cluster, watch, turns) =
+            (self.cluster.clone(), self.watch.clone(), self.turns.clone());
+        Ok(Box::new(slot::KafkaSlot::take(
+            cluster, watch, turns, task,
+        )?))
     }
 
     fn last_turn(&self, task: &TaskId) -> Result<Option<Turn>, LogError> {

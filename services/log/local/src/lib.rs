@@ -19,6 +19,7 @@ mod queue;
 mod reader;
 mod rows;
 mod shared;
+mod slot;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -30,11 +31,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mainstem_kernel::log::{Log, LogError, Partition, Reader, TopicSpec, Worker, Writer};
-use mainstem_kernel::task::TaskId;
+use mainstem_kernel::task::{TaskId, TaskSpec};
 use mainstem_schemas::events::Turn;
 
 use crate::reader::LocalReader;
 use crate::shared::Shared;
+use crate::slot::LocalSlot;
 use crate::worker::LocalWorker;
 use crate::writer::LocalWriter;
 
@@ -81,6 +83,10 @@ impl Log for LocalLog {
 
     fn worker(&self, name: &str) -> Result<Box<dyn Worker>, LogError> {
         Ok(Box::new(LocalWorker::join(&self.shared, name)?))
+    }
+
+    fn slot(&self, task: &TaskSpec) -> Result<Box<dyn Worker>, LogError> {
+        Ok(Box::new(LocalSlot::take(&self.shared, &task.id)?))
     }
 
     fn last_turn(&self, task: &TaskId) -> Result<Option<Turn>, LogError> {

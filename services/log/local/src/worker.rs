@@ -78,28 +78,7 @@ impl Worker for LocalWorker {
     }
 
     fn commit(&mut self, commits: &[Commit]) -> Result<(), CommitError> {
-        let mut steps = Vec::with_capacity(commits.len());
-        let mut bytes = 0;
-        for commit in commits {
-            let fenced = || CommitError::Fenced(format!("task {}", commit.task));
-            let turn = commit.turn.as_ref();
-            let step = Step {
-                task: commit.task.clone(),
-                epoch: *self.leases.get(&commit.task).ok_or_else(fenced)?,
-                turn: turn
-                    .map(|turn| Ok::<_, LogError>((turn.number, self.shared.encode_turn(turn)?)))
-                    .transpose()?,
-                rows: Rows::of(&commit.outputs)?,
-            };
-            bytes += step.rows.bytes;
-            steps.push(step);
-        }
-        let seat = self.seat.clone();
-        let ended = self.shared.submit(bytes, move |store| {
-            steps
-                .iter_mut()
-                .try_for_each(|step| step.take(store, &seat))
-        });
+        let ended = commit_as(&self.shared, &self.seat, &self.leases, commits);
         if matches!(ended, Err(CommitError::Fenced(_))) {
             self.looked = None;
         }
@@ -116,6 +95,37 @@ impl Drop for LocalWorker {
             release(store, &seat, None)
         });
     }
+}
+
+/// Commits under leases that a seat holds.
+pub(crate) fn commit_as(
+    shared: &Shared,
+    seat: &str,
+    leases: &BTreeMap<TaskId, i64>,
+    commits: &[Commit],
+) -> Result<(), CommitError> {
+    let mut steps = Vec::with_capacity(commits.len());
+    let mut bytes = 0;
+    for commit in commits {
+        let fenced = || CommitError::Fenced(format!("task {}", commit.task));
+        let turn = commit.turn.as_ref();
+        let step = Step {
+            task: commit.task.clone(),
+            epoch: *leases.get(&commit.task).ok_or_else(fenced)?,
+            turn: turn
+                .map(|turn| Ok::<_, LogError>((turn.number, shared.encode_turn(turn)?)))
+                .transpose()?,
+            rows: Rows::of(&commit.outputs)?,
+        };
+        bytes += step.rows.bytes;
+        steps.push(step);
+    }
+    let seat = seat.to_owned();
+    shared.submit(bytes, move |store| {
+        steps
+            .iter_mut()
+            .try_for_each(|step| step.take(store, &seat))
+    })
 }
 
 /// One task's part of a commit.
@@ -188,16 +198,22 @@ fn take_share(
             Some(owner) if owner == seat => epoch,
             Some(owner) if live.contains(owner) => continue,
             _ => {
-                let text = "INSERT INTO tasks (task, owner, epoch, number) VALUES (?1, ?2, ?3, 0)
-                    ON CONFLICT (task) DO UPDATE SET owner = excluded.owner, epoch = excluded.epoch";
-                let mut take = store.connection().prepare_cached(text)?;
-                take.execute(params![task.0, seat, epoch + 1])?;
+                lease(store, task, seat, epoch + 1)?;
                 epoch + 1
             }
         };
         held.insert(task.clone(), epoch);
     }
     Ok(held)
+}
+
+/// Makes a seat the owner of a task.
+pub(crate) fn lease(store: &Store, task: &TaskId, seat: &str, epoch: i64) -> Result<(), Fail> {
+    let text = "INSERT INTO tasks (task, owner, epoch, number) VALUES (?1, ?2, ?3, 0)
+        ON CONFLICT (task) DO UPDATE SET owner = excluded.owner, epoch = excluded.epoch";
+    let mut lease = store.connection().prepare_cached(text)?;
+    lease.execute(params![task.0, seat, epoch])?;
+    Ok(())
 }
 
 type Leases = BTreeMap<TaskId, (Option<String>, i64)>;

@@ -10,19 +10,27 @@ use super::{Done, actor, now, read_project};
 use crate::cli::Apply;
 
 pub fn check(file: &Path) -> Done {
-    let Some(project) = read_project(file)? else { return Ok(ExitCode::from(1)) };
+    let Some(project) = read_project(file)? else {
+        return Ok(ExitCode::from(1));
+    };
     let objects = format!(
         "{} sources, {} views, {} models",
         project.sources.len(),
         project.views.len(),
         project.models.len()
     );
-    println!("{}: project {} is sound ({objects})", file.display(), project.name);
+    println!(
+        "{}: project {} is sound ({objects})",
+        file.display(),
+        project.name
+    );
     Ok(ExitCode::SUCCESS)
 }
 
 pub fn apply(options: &Apply) -> Done {
-    let Some(mut project) = read_project(&options.file.file)? else { return Ok(ExitCode::from(1)) };
+    let Some(mut project) = read_project(&options.file.file)? else {
+        return Ok(ExitCode::from(1));
+    };
     let store = Store::open(&options.dir.dir)?;
     if let Ok(before) = store.project() {
         mainstem_project::keep_numbers(&mut project, &before);
@@ -33,8 +41,15 @@ pub fn apply(options: &Apply) -> Done {
     };
     let done = if options.dry_run { "would be" } else { "is" };
     match plan {
-        Plan::Unchanged => println!("project {} is in force as it stands: nothing changes", project.name),
-        Plan::First => println!("project {} {done} in force in {}", project.name, options.dir.dir.display()),
+        Plan::Unchanged => println!(
+            "project {} is in force as it stands: nothing changes",
+            project.name
+        ),
+        Plan::First => println!(
+            "project {} {done} in force in {}",
+            project.name,
+            options.dir.dir.display()
+        ),
         Plan::Changes(lines) => {
             println!("project {} {done} changed:", project.name);
             lines.iter().for_each(|line| println!("  {line}"));

@@ -9,23 +9,45 @@ use super::{Done, actor, open};
 use crate::cli::{Ask, Promote};
 
 pub fn retrain(options: &Ask) -> Done {
-    let event = RetrainAsked { model: options.model.clone(), note: options.note.clone() };
+    let event = RetrainAsked {
+        model: options.model.clone(),
+        note: options.note.clone(),
+    };
     send(options, "requests.trigger", event.into())
 }
 
 pub fn promote(options: &Promote) -> Done {
     let (model, note) = (options.ask.model.clone(), options.ask.note.clone());
-    send(&options.ask, "requests.rollout", PromotionAsked { model, version: options.version.clone(), note }.into())
+    send(
+        &options.ask,
+        "requests.rollout",
+        PromotionAsked {
+            model,
+            version: options.version.clone(),
+            note,
+        }
+        .into(),
+    )
 }
 
 pub fn rollback(options: &Ask) -> Done {
-    let event = RollbackAsked { model: options.model.clone(), note: options.note.clone() };
+    let event = RollbackAsked {
+        model: options.model.clone(),
+        note: options.note.clone(),
+    };
     send(options, "requests.rollout", event.into())
 }
 
 fn send(options: &Ask, topic: &str, event: Event) -> Done {
     let (store, project) = open(&options.dir.dir)?;
-    match ask(&store, &project, topic, &options.model, &event, &actor(&options.actor))? {
+    match ask(
+        &store,
+        &project,
+        topic,
+        &options.model,
+        &event,
+        &actor(&options.actor),
+    )? {
         Answer::Caused(event) => println!("{}: {}", event.name(), event.to_json()),
         Answer::Waiting(id) => println!(
             "request {id} is in the log; it is answered on the next tick of the clock (is `mainstem up` running?)"

@@ -19,7 +19,11 @@ pub fn run(audit: &Audit) -> Done {
             let (store, project) = open(&dir.dir)?;
             let report = verify(&store, &project, &mut |_| {})?;
             println!("{report}");
-            Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+            Ok(if report.is_clean() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(1)
+            })
         }
     }
 }

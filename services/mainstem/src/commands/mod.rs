@@ -39,7 +39,10 @@ pub fn run(cli: Cli) -> Done {
 /// Reads and checks a project file; what is wrong with it is printed as a compiler does.
 pub fn read_project(file: &Path) -> Result<Option<Project>, Box<dyn Error>> {
     let bytes = std::fs::read(file).map_err(|error| {
-        format!("{}: {error}; name the project file with -f, or write one (see the README)", file.display())
+        format!(
+            "{}: {error}; name the project file with -f, or write one (see the README)",
+            file.display()
+        )
     })?;
     match mainstem_project::parse_bytes(&file.display().to_string(), &bytes) {
         Ok(project) => Ok(Some(project)),
@@ -47,7 +50,11 @@ pub fn read_project(file: &Path) -> Result<Option<Project>, Box<dyn Error>> {
             for diagnostic in &diagnostics {
                 eprintln!("{diagnostic}\n");
             }
-            eprintln!("{}: {} found", file.display(), plural(diagnostics.len(), "mistake"));
+            eprintln!(
+                "{}: {} found",
+                file.display(),
+                plural(diagnostics.len(), "mistake")
+            );
             Ok(None)
         }
     }
@@ -67,16 +74,26 @@ pub fn open(dir: &Path) -> Result<(Store, Project), Box<dyn Error>> {
 /// Who acts: as told, else the system's user.
 pub fn actor(actor: &Actor) -> String {
     let user = || std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
-    actor.actor.clone().or_else(|| user().ok()).unwrap_or_else(|| "unknown".into())
+    actor
+        .actor
+        .clone()
+        .or_else(|| user().ok())
+        .unwrap_or_else(|| "unknown".into())
 }
 
 /// The wall clock: event time of what people ask.
 pub fn now() -> Millis {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// `1 mistake`, `2 mistakes`.
 pub fn plural(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+    if count == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{count} {what}s")
+    }
 }

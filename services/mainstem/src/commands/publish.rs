@@ -20,9 +20,15 @@ pub fn publish(options: &Publish) -> Done {
         Box::new(BufReader::new(stdin()))
     } else {
         let named = |error| format!("{}: {error}", options.file.display());
-        Box::new(BufReader::with_capacity(1 << 20, File::open(&options.file).map_err(named)?))
+        Box::new(BufReader::with_capacity(
+            1 << 20,
+            File::open(&options.file).map_err(named)?,
+        ))
     };
-    let name = options.file.file_name().map_or_else(|| "-".into(), |name| name.to_string_lossy().into_owned());
+    let name = options
+        .file
+        .file_name()
+        .map_or_else(|| "-".into(), |name| name.to_string_lossy().into_owned());
     let actor = actor(&options.actor);
     let input = Input {
         project: &project,
@@ -37,21 +43,34 @@ pub fn publish(options: &Publish) -> Done {
         None => publisher::publish(&store, input)?,
         Some(step) => paced(&store, &project, options, input, step)?,
     };
-    let Published { accepted, rejected, skipped } = published;
+    let Published {
+        accepted,
+        rejected,
+        skipped,
+    } = published;
     println!("{accepted} records in, {rejected} rejected, {skipped} already there");
     if rejected > 0 {
-        println!("the rejected ones, with reasons, are in the topic {}.rejects.{}", project.name, options.source);
+        println!(
+            "the rejected ones, with reasons, are in the topic {}.rejects.{}",
+            project.name, options.source
+        );
         return Ok(ExitCode::from(2));
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn format_of(options: &Publish) -> Result<Format, String> {
-    match (options.format, options.file.extension().and_then(|e| e.to_str())) {
+    match (
+        options.format,
+        options.file.extension().and_then(|e| e.to_str()),
+    ) {
         (Some(cli::Format::Csv), _) | (None, Some("csv")) => Ok(Format::Csv),
         (Some(cli::Format::Jsonl), _) | (None, Some("jsonl" | "ndjson")) => Ok(Format::JsonLines),
         (None, _) if options.file == Path::new("-") => Ok(Format::JsonLines),
-        (None, _) => Err(format!("{}: say --format csv or --format jsonl", options.file.display())),
+        (None, _) => Err(format!(
+            "{}: say --format csv or --format jsonl",
+            options.file.display()
+        )),
     }
 }
 
@@ -62,12 +81,27 @@ fn paced<R: BufRead>(
     input: Input<'_, R>,
     step: mainstem_schemas::Span,
 ) -> Result<Published, Box<dyn std::error::Error>> {
-    let origin = project.models.values().next().map(|model| model.windows.origin);
-    let first = options.pace_from.or(origin).ok_or("--pace needs --pace-from: the project has no model to begin with")?;
+    let origin = project
+        .models
+        .values()
+        .next()
+        .map(|model| model.windows.origin);
+    let first = options
+        .pace_from
+        .or(origin)
+        .ok_or("--pace needs --pace-from: the project has no model to begin with")?;
     let stop = Stop::listen()?;
     let mut progress = |until, published: &Published| {
-        eprintln!("{until}  {} records in", published.accepted + published.skipped);
+        eprintln!(
+            "{until}  {} records in",
+            published.accepted + published.skipped
+        );
     };
-    let pace = Pace { first, step, stop: &|| stop.asked(), progress: &mut progress };
+    let pace = Pace {
+        first,
+        step,
+        stop: &|| stop.asked(),
+        progress: &mut progress,
+    };
     Ok(publisher::publish_paced(store, input, pace)?)
 }

@@ -14,7 +14,10 @@ use crate::stop::Stop;
 const LOOK: Duration = Duration::from_millis(50);
 
 pub fn up(options: &Up) -> Done {
-    serve(options, &[Service::Processor, Service::Gateway, Service::Clock])
+    serve(
+        options,
+        &[Service::Processor, Service::Gateway, Service::Clock],
+    )
 }
 
 pub fn run(options: &Run) -> Done {
@@ -24,7 +27,9 @@ pub fn run(options: &Run) -> Done {
 fn serve(options: &Up, services: &[Service]) -> Done {
     let stop = Stop::listen()?;
     if let Some(file) = &options.file {
-        let Some(mut project) = read_project(file)? else { return Ok(ExitCode::from(1)) };
+        let Some(mut project) = read_project(file)? else {
+            return Ok(ExitCode::from(1));
+        };
         let store = Store::open(&options.dir.dir)?;
         if let Ok(before) = store.project() {
             mainstem_project::keep_numbers(&mut project, &before);
@@ -37,22 +42,38 @@ fn serve(options: &Up, services: &[Service]) -> Done {
         match service {
             Service::Processor => {
                 let name = format!("{}-{}", std::process::id(), now().0);
-                running.processor = Some(processor::start(&store, &processor::Options { threads: options.threads, name })?);
+                running.processor = Some(processor::start(
+                    &store,
+                    &processor::Options {
+                        threads: options.threads,
+                        name,
+                    },
+                )?);
             }
-            Service::Gateway => match gateway::start(&store, &gateway::Options { port: options.port }) {
-                Ok(handle) => {
-                    println!("listening on http://{}", handle.address());
-                    running.gateway = Some(handle);
+            Service::Gateway => {
+                match gateway::start(&store, &gateway::Options { port: options.port }) {
+                    Ok(handle) => {
+                        println!("listening on http://{}", handle.address());
+                        running.gateway = Some(handle);
+                    }
+                    // A second `up` is one more worker: only its port is taken.
+                    Err(error) if services.len() > 1 => {
+                        eprintln!("mainstem: {error}; going on as a worker")
+                    }
+                    Err(error) => return Err(error.into()),
                 }
-                // A second `up` is one more worker: only its port is taken.
-                Err(error) if services.len() > 1 => eprintln!("mainstem: {error}; going on as a worker"),
-                Err(error) => return Err(error.into()),
-            },
-            Service::Clock if project.clock == Clock::Wall => running.ticker = Some(ticker::start(&store)?),
+            }
+            Service::Clock if project.clock == Clock::Wall => {
+                running.ticker = Some(ticker::start(&store)?)
+            }
             Service::Clock => {}
         }
     }
-    println!("project {} is up in {}; Ctrl-C stops it", project.name, options.dir.dir.display());
+    println!(
+        "project {} is up in {}; Ctrl-C stops it",
+        project.name,
+        options.dir.dir.display()
+    );
     while !stop.asked() {
         std::thread::sleep(LOOK);
     }

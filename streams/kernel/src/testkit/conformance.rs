@@ -21,6 +21,7 @@ mod commits;
 mod desk;
 mod records;
 mod retention;
+mod slots;
 mod tailing;
 mod tasks;
 
@@ -134,6 +135,11 @@ pub const ALL: &[(&str, Case)] = &[
     ),
     ("tasks_are_shared_out", tasks::tasks_are_shared_out),
     ("tasks_come_and_go", tasks::tasks_come_and_go),
+    ("a_slot_has_one_owner", slots::a_slot_has_one_owner),
+    (
+        "a_slot_is_apart_from_the_shares",
+        slots::a_slot_is_apart_from_the_shares,
+    ),
     ("a_wait_wakes", tailing::a_wait_wakes),
     ("a_wait_ends", tailing::a_wait_ends),
     (

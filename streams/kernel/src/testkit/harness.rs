@@ -311,6 +311,9 @@ impl Log for Faulty {
             planted: self.planted,
         }))
     }
+    fn slot(&self, task: &TaskSpec) -> Result<Box<dyn Worker>, LogError> {
+        self.log.slot(task)
+    }
     fn last_turn(&self, task: &TaskId) -> Result<Option<mainstem_schemas::events::Turn>, LogError> {
         self.log.last_turn(task)
     }

@@ -1,7 +1,8 @@
 //! The room of serving: predictions as a fold of features and deployments, and the labels that come to them.
 //!
 //! *Predict* ([`predict`]) reads a view's rows and the deployments of a model; out goes one `PredictionMade` per row and
-//! deployed version, whatever the version is deployed for. A front door predicts by the same function ([`inference()`]).
+//! deployed version, whatever the version is deployed for. A front door ([`door`]) predicts by the same function
+//! ([`inference()`]).
 //!
 //! *Join* ([`join`]) reads the predictions and the arrivals that carry the label; on each tick out go, in a fixed order,
 //! the predictions that met their label since the tick before, labels that were corrected, and labels that waited in
@@ -10,6 +11,7 @@
 //! Next room: [`drift`](crate::drift) measures what is labelled.
 
 mod answers;
+pub mod door;
 pub mod inference;
 pub mod join;
 pub mod labels;
@@ -18,6 +20,7 @@ pub mod predict;
 #[cfg(test)]
 mod tests;
 
+pub use door::{AskedRow, DoorMachine, NotAnswered, Question, prediction_id};
 pub use inference::{Inference, NoInference, inference};
 pub use join::JoinMachine;
 pub use labels::{LabelReader, label_rows};

@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::harness::project;
 
 mod crashes;
+mod doors;
 mod joins;
 mod predictions;
 

@@ -228,6 +228,9 @@ impl Log for Cases {
     fn worker(&self, name: &str) -> Result<Box<dyn Worker>, LogError> {
         self.log.worker(name)
     }
+    fn slot(&self, task: &TaskSpec) -> Result<Box<dyn Worker>, LogError> {
+        connect(self.broker, &task.project).slot(task)
+    }
     fn truncate(&self, partition: &Partition, before: u64) -> Result<(), LogError> {
         self.log.truncate(partition, before)
     }

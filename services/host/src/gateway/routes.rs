@@ -1,0 +1,88 @@
+//! Which path leads where, and the limits of a request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use tokio::sync::Semaphore;
+
+use super::problem::{self, Problem};
+use super::{Gateway, health, infer, models, origin, sources};
+
+/// Requests at once: the log writes the appends of some tens together, and more would only wait, each with a thread
+/// and a body of up to 8 MiB.
+const MAX_REQUESTS: usize = 64;
+
+/// How long a request may take: beyond the 10 s that a life-cycle request waits for its answer, and below the minute
+/// after which clients and proxies commonly give up without a word.
+const TIME: Duration = Duration::from_secs(30);
+
+/// Seconds after which a caller who was turned away tries again: an append takes milliseconds.
+const RETRY_AFTER: u64 = 1;
+
+pub(super) fn router(gateway: Arc<Gateway>) -> Router {
+    let room = Arc::new(Semaphore::new(MAX_REQUESTS));
+    let doors = Router::new()
+        .route("/v1/sources/{source}", post(sources::publish))
+        .route("/v1/models/{model}/retrain", post(models::retrain))
+        .route("/v1/models/{model}/promote", post(models::promote))
+        .route("/v1/models/{model}/rollback", post(models::rollback))
+        .route("/v2/models/{model}/infer", post(infer::infer))
+        .route_layer(from_fn_with_state(room, limited));
+    // Whether it lives must be told at any load.
+    let health = Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/v2", get(health::server))
+        .route("/v2/health/live", get(health::live))
+        .route("/v2/health/ready", get(health::ready))
+        .route("/v2/models/{model}", get(health::model))
+        .route("/v2/models/{model}/ready", get(health::model_ready));
+    doors
+        .merge(health)
+        .with_state(gateway)
+        .layer(from_fn(origin::check))
+        .layer(from_fn(problem::render))
+}
+
+async fn limited(State(room): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    let Ok(_place) = room.try_acquire() else {
+        let detail = format!(
+            "{MAX_REQUESTS} requests are under way; try again, and send many records a request"
+        );
+        return Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "busy",
+            "Too many requests at once",
+            detail,
+        )
+        .retry_after(RETRY_AFTER)
+        .into_response();
+    };
+    match tokio::time::timeout(TIME, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            let detail = format!(
+                "the log did not answer within {} s; what was asked may still come to be in it, so look before asking again",
+                TIME.as_secs()
+            );
+            Problem::unavailable(detail)
+                .retry_after(RETRY_AFTER)
+                .into_response()
+        }
+    }
+}
+
+/// Does what may wait for the log on a thread of its own.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| problem::panicked())?
+}

@@ -1,0 +1,13 @@
+//! The front doors, over real HTTP on the loopback address.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod client;
+mod doors;
+mod http;
+mod models;
+mod sources;
+mod world;
