@@ -2,17 +2,17 @@
 //!
 //! | Door | In | Out, once it is in the log |
 //! |---|---|---|
-//! | [`sources`] | records of a source | how many were taken, and why the others were not |
-//! | [`models`] | retrain, promote, roll back | the event that names the request as its cause |
-//! | [`infer`] | rows of features (Open Inference Protocol) | the champion's predictions |
-//! | [`health`] | | whether it lives, whether it is ready, and why not |
+//! | `sources` | records of a source | how many were taken, and why the others were not |
+//! | `models` | retrain, promote, roll back | the event that names the request as its cause |
+//! | `infer` | rows of features (Open Inference Protocol) | the champion's predictions |
+//! | `health` | | whether it lives, whether it is ready, and why not |
 //!
 //! *Nothing is answered that is not in the log.* A request that was answered survives a kill; one that was not may or may
 //! not be in the log, and says so. Doors know HTTP; what they do to the log is beneath them and knows none: [`ask`],
-//! [`publications`], [`doors`].
+//! `publications`, `doors`.
 //!
-//! Everything has a limit ([`server`], [`body`], [`routes`]), errors are problem details ([`problem`]), and only names
-//! of the loopback address are answered to ([`origin`]), so that no web page can reach the log through a browser.
+//! Everything has a limit (`server`, `body`, `routes`), errors are problem details (`problem`), and only names
+//! of the loopback address are answered to (`origin`), so that no web page can reach the log through a browser.
 
 mod actor;
 pub mod ask;

@@ -57,7 +57,7 @@ fn refused(headers: &HeaderMap, uri: &Uri) -> Option<Problem> {
 
 /// Whether a host, perhaps with a port, is a name of the loopback address.
 fn is_loopback(host: &str) -> bool {
-    let named = |name: &&str| {
+    let named = |name: &str| {
         let rest = host
             .get(..name.len())
             .filter(|start| start.eq_ignore_ascii_case(name));
@@ -69,7 +69,7 @@ fn is_loopback(host: &str) -> bool {
                     .is_some_and(|p| p.bytes().all(|b| b.is_ascii_digit()))
         })
     };
-    NAMES.iter().any(|name| named(&name))
+    NAMES.iter().any(|name| named(name))
 }
 
 #[cfg(test)]
