@@ -228,10 +228,14 @@ impl<'a> Audit<'a> {
         ) {
             self.found.find(damaged(why));
         }
-        let mut task = self
-            .tasks
-            .remove(&id)
-            .unwrap_or_else(|| Audited::new(&id.0, self.specs.get(&id), self.parts.factory));
+        let mut task = self.tasks.remove(&id).unwrap_or_else(|| {
+            Audited::new(
+                &id.0,
+                self.specs.get(&id),
+                self.parts.project,
+                self.parts.factory,
+            )
+        });
         let judged = self.judge(&id, &mut task, at, turn, sound);
         task.link.follow(turn, computed);
         if judged.is_ok() {
@@ -330,15 +334,13 @@ impl<'a> Audit<'a> {
     ) -> Result<(), LogError> {
         let resolver = self.parts.resolver;
         let version = task.version();
+        if let Some(door) = &mut task.door {
+            for (taken, batch) in turn.runs.iter().zip(&self.batches) {
+                door.take(taken, batch);
+            }
+        }
         let refolded = match &mut task.fold {
             Fold::Running(runner) => Audited::refold(runner, turn, &self.batches, resolver),
-            Fold::Door(door) => {
-                for (taken, batch) in turn.runs.iter().zip(&self.batches) {
-                    door.take(taken, batch);
-                }
-                let answers = door.answers(resolver);
-                return self.seal(id, turn, sound, || Some(std::rc::Rc::clone(&answers)));
-            }
             Fold::Stopped => {
                 let unknown = task.spec.as_ref().and_then(self.parts.factory).is_none();
                 task.skipped(turn, unknown);
@@ -362,7 +364,7 @@ impl<'a> Audit<'a> {
             task.skipped(turn, true);
             return self.seal(id, turn, sound, || None);
         }
-        match refolded.differs(turn, at) {
+        match refolded.differs(turn, at, task.door.is_none()) {
             Some(_) if !sound => {
                 // The damage lies in what it says of its runs or its outputs: nothing follows from it.
                 self.lose(id, task);
@@ -372,6 +374,10 @@ impl<'a> Audit<'a> {
             finding => finding
                 .into_iter()
                 .for_each(|finding| self.found.find(finding)),
+        }
+        if let Some(door) = &mut task.door {
+            let answers = door.answers(resolver);
+            return self.seal(id, turn, sound, || Some(std::rc::Rc::clone(&answers)));
         }
         let mut desk = Desk {
             reader: self.reader.as_mut(),

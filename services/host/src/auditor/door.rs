@@ -1,12 +1,13 @@
-//! Prediction doors: tasks named `door/<model>/<slot>` that have no data input. What they answer carries its inputs, so
-//! each answer is recomputed from the deployments that its turn stood on and from the answer's own inputs.
+//! Prediction doors: tasks that have no data input. What they were asked is no record of the log, but an answer carries
+//! its inputs: so each is recomputed from the deployments that its turn stood on and from its own inputs, by the function
+//! that the door uses ([`inference`]). Its turns are folded again as any task's.
 
 use std::rc::Rc;
 use std::sync::Arc;
 
 use mainstem_kernel::known::Resolved;
-use mainstem_kernel::{Model, Need, Resolver};
-use mainstem_rooms::serving::{Inference, inference};
+use mainstem_kernel::{Model, Need, Resolver, TaskSpec};
+use mainstem_rooms::serving::{DoorMachine, Inference, inference};
 use mainstem_schemas::catalog::SchemaRegistered;
 use mainstem_schemas::definition::{self, Project};
 use mainstem_schemas::deployed::Deployed;
@@ -31,17 +32,19 @@ pub(super) struct Answers {
 }
 
 impl Door {
-    /// The door of a task's name, if it is one.
-    pub(super) fn of(task: &str) -> Option<Self> {
+    /// The door of a task's name, if it is one, and what its machine reads and writes.
+    pub(super) fn of(task: &str, project: &Project) -> Option<(Self, TaskSpec)> {
         let mut parts = task.split('/');
         let model = (parts.next()? == "door").then(|| parts.next())??;
-        Some(Door {
+        let slot = parts.next()?.parse().ok()?;
+        let door = Door {
             model: model.into(),
             catalog: Catalog::default(),
             definition: None,
             deployed: Deployed::default(),
             answers: None,
-        })
+        };
+        Some((door, DoorMachine::spec(project, model, slot)))
     }
 
     /// Takes a run of one of its inputs. What cannot be read changes nothing; its damage is found by its digest.

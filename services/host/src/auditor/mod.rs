@@ -8,10 +8,12 @@
 //! snapshot and a blob to itself. Damage does not stop the audit: a task whose inputs or turns are damaged is compared by
 //! the digests of its turns alone, until a later snapshot lets it fold again.
 //!
+//! [`explain()`] goes the way back: from a prediction to the arrival, the version and everything that brought it about.
 
 mod audit;
 mod chain;
 mod door;
+pub mod explain;
 mod fields;
 mod found;
 mod holes;
@@ -34,6 +36,7 @@ use mainstem_schemas::definition::Project;
 use mainstem_schemas::events::Event;
 use mainstem_schemas::topics;
 
+pub use explain::{Asked, ExplainError, Explanation, explain};
 pub use report::{Finding, MAX_FINDINGS, Place, Report, Uncovered, Unfolded};
 
 /// What an audit reads and computes with.
@@ -87,19 +90,23 @@ pub fn verify_tasks(
     audit::Audit::open(parts, &specs)?.run(progress)
 }
 
-/// The tasks of all definitions, each as the last one that has it says. A definition that cannot be read is found by
-/// its digest, as any fact is.
+/// The tasks of all definitions, each as the last one that has it says.
 fn specs(parts: &Parts<'_>) -> Result<Vec<TaskSpec>, LogError> {
-    let mut reader = parts.log.reader()?;
-    let mut nothing = found::Found::default();
-    let name = &parts.project.name;
-    let catalog = schemas::read(reader.as_mut(), name, &mut nothing)?;
     let mut specs = BTreeMap::new();
-    let mut take = |project: &Project| {
+    for project in definitions(parts)?.iter().chain([parts.project]) {
         for spec in tasks_of(project) {
             specs.insert(spec.id.clone(), spec);
         }
-    };
+    }
+    Ok(specs.into_values().collect())
+}
+
+/// The definitions that were applied, in order. One that cannot be read is found by its digest, as any fact is.
+fn definitions(parts: &Parts<'_>) -> Result<Vec<Project>, LogError> {
+    let mut reader = parts.log.reader()?;
+    let name = &parts.project.name;
+    let catalog = schemas::read(reader.as_mut(), name, &mut found::Found::default())?;
+    let mut definitions = Vec::new();
     let partition = Partition::new(&topics::fixed(name, "definitions"), 0);
     let read = for_each(reader.as_mut(), &partition, |record| {
         let event = Event::decode(&catalog, record.value.unwrap_or_default());
@@ -107,14 +114,12 @@ fn specs(parts: &Parts<'_>) -> Result<Vec<TaskSpec>, LogError> {
             && let Ok(project) = serde_json::from_str::<Project>(&applied.definition)
             && project.name == *name
         {
-            take(&project);
+            definitions.push(project);
         }
         Ok(())
     });
     match read {
-        Ok(()) | Err(LogError::Damaged(_) | LogError::OutOfRange { .. }) => {}
-        Err(error) => return Err(error),
+        Ok(()) | Err(LogError::Damaged(_) | LogError::OutOfRange { .. }) => Ok(definitions),
+        Err(error) => Err(error),
     }
-    take(parts.project);
-    Ok(specs.into_values().collect())
 }

@@ -6,6 +6,7 @@ use mainstem_kernel::runner::Runner;
 use mainstem_kernel::turn::output_written;
 use mainstem_kernel::worker::Factory;
 use mainstem_kernel::{Partition, Resolver, Run, TaskSpec};
+use mainstem_schemas::definition::Project;
 use mainstem_schemas::events::{OutputWritten, Turn};
 use mainstem_schemas::{Batch, Digest};
 
@@ -17,8 +18,6 @@ use super::report::{Finding, Place, Unfolded};
 pub(super) enum Fold {
     /// Folded again.
     Running(Box<Runner>),
-    /// A prediction door: its answers are recomputed from the inputs that they carry.
-    Door(Box<Door>),
     /// By digests alone: its inputs or its turns are damaged, or there is no machine for it.
     Stopped,
 }
@@ -27,6 +26,8 @@ pub(super) struct Audited {
     pub spec: Option<TaskSpec>,
     pub fold: Fold,
     pub link: Link,
+    /// What a prediction door's answers follow from.
+    pub door: Option<Box<Door>>,
     /// Turns of versions that the program does not have: the first, and how many.
     versions: BTreeMap<i32, (i64, u64)>,
     unfolded: Option<Unfolded>,
@@ -41,18 +42,29 @@ pub(super) struct Refolded {
 }
 
 impl Audited {
-    /// A task at its beginning.
-    pub(super) fn new(task: &str, spec: Option<&TaskSpec>, factory: &Factory) -> Self {
-        let runner = spec.and_then(|spec| Some(Runner::new(spec.clone(), factory(spec)?)));
-        let fold = match (runner, Door::of(task)) {
-            (Some(runner), _) => Fold::Running(Box::new(runner)),
-            (None, Some(door)) => Fold::Door(Box::new(door)),
-            (None, None) => Fold::Stopped,
+    /// A task at its beginning. Doors are no tasks of a definition: their names say what they are.
+    pub(super) fn new(
+        task: &str,
+        spec: Option<&TaskSpec>,
+        project: &Project,
+        factory: &Factory,
+    ) -> Self {
+        let (door, spec) = match (spec, Door::of(task, project)) {
+            (None, Some((door, spec))) => (Some(Box::new(door)), Some(spec)),
+            (spec, _) => (None, spec.cloned()),
+        };
+        let machine = spec.as_ref().and_then(factory);
+        let fold = match (machine, &spec) {
+            (Some(machine), Some(spec)) => {
+                Fold::Running(Box::new(Runner::new(spec.clone(), machine)))
+            }
+            _ => Fold::Stopped,
         };
         Audited {
-            spec: spec.cloned(),
+            spec,
             fold,
             link: Link::default(),
+            door,
             versions: BTreeMap::new(),
             unfolded: None,
         }
@@ -62,7 +74,7 @@ impl Audited {
     pub(super) fn version(&self) -> Option<u32> {
         match &self.fold {
             Fold::Running(runner) => Some(runner.task().version()),
-            Fold::Door(_) | Fold::Stopped => None,
+            Fold::Stopped => None,
         }
     }
 
@@ -129,10 +141,9 @@ impl Audited {
         factory: &Factory,
         resolver: &dyn Resolver,
     ) {
-        let runner = self
-            .spec
-            .as_ref()
-            .and_then(|spec| Some(Runner::new(spec.clone(), factory(spec)?)));
+        // What a door's answers follow from is not in the state alone.
+        let spec = self.spec.as_ref().filter(|_| self.door.is_none());
+        let runner = spec.and_then(|spec| Some(Runner::new(spec.clone(), factory(spec)?)));
         if let Some(mut runner) = runner
             && runner.task().version() as i32 == turn.machine_version
             && runner.resume(state, resolver).is_ok()
@@ -159,9 +170,9 @@ impl Audited {
 }
 
 impl Refolded {
-    /// What a turn says of itself and folding does not give.
-    pub(super) fn differs(&self, turn: &Turn, at: &Place) -> Option<Finding> {
-        let (field, expected, found) = self.difference(turn)?;
+    /// What a turn says of itself and folding does not give. What a door writes does not follow from its runs, so that its outputs do not count.
+    pub(super) fn differs(&self, turn: &Turn, at: &Place, outputs: bool) -> Option<Finding> {
+        let (field, expected, found) = self.difference(turn, outputs)?;
         Some(Finding::TurnDiffers {
             task: turn.task.clone(),
             number: turn.number,
@@ -172,7 +183,7 @@ impl Refolded {
         })
     }
 
-    fn difference(&self, turn: &Turn) -> Option<(String, String, String)> {
+    fn difference(&self, turn: &Turn, outputs: bool) -> Option<(String, String, String)> {
         if self.definition != turn.definition {
             let (ours, theirs) = (self.definition.to_string(), turn.definition.to_string());
             return Some(("the definition".into(), ours, theirs));
@@ -182,6 +193,7 @@ impl Refolded {
             return Some(("the number of effects outstanding".into(), ours, theirs));
         }
         let count = self.written.len().max(turn.outputs.len());
+        let count = if outputs { count } else { 0 };
         let (ours, theirs) = (0..count)
             .map(|at| (self.written.get(at), turn.outputs.get(at)))
             .find(|(ours, theirs)| ours != theirs)?;

@@ -5,7 +5,9 @@
     reason = "a test fails by panicking"
 )]
 
+mod doors;
 mod log;
+mod whole;
 
 use std::fs;
 
