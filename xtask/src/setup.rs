@@ -9,11 +9,10 @@ use crate::run;
 pub fn python() -> Result<(), String> {
     let venv = Path::new("target/venv");
     let python = venv.join("bin/python");
-    if !python.exists() {
-        if run(Command::new("python3").args(["-m", "venv"]).arg(venv)).is_err() {
-            install(&["python3", "python3-venv"])?;
-            run(Command::new("python3").args(["-m", "venv"]).arg(venv))?;
-        }
+    let make = || run(Command::new("python3").args(["-m", "venv"]).arg(venv));
+    if !python.exists() && make().is_err() {
+        install(&["python3", "python3-venv"])?;
+        make()?;
     }
     let requirements = "tests/python/requirements.txt";
     run(Command::new(&python).args([

@@ -1,5 +1,12 @@
 //! The kernel's properties, on toy machines: crashes change nothing, planted bugs are found, paced runs are equal.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 use std::sync::Arc;
 
 use mainstem_kernel::Effect;

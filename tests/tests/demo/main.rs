@@ -1,6 +1,13 @@
 //! What the demo promises, through the binary that users run. The whole data take minutes in a debug build, so the
 //! test command runs these with `--release --include-ignored`, and only the short ones elsewhere.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 mod future;
 mod kills;
 mod support;

@@ -139,7 +139,7 @@ fn join(
     };
     let reacting = Reacting {
         react: case.react,
-        twice: plan.next() % 3 == 0,
+        twice: plan.next().is_multiple_of(3),
         ready: Vec::new(),
     };
     Crew::join(parts, "worker", reacting).map_err(|error| error.to_string())
@@ -156,7 +156,7 @@ fn settle(
 ) -> Result<(), String> {
     let specs = std::slice::from_ref(&case.spec);
     for _ in 0..MAX_STEPS {
-        if plan.next() % 11 == 0 {
+        if plan.next().is_multiple_of(11) {
             // A crash: the process is gone with all that it had not committed.
             *crew = join(case, log, plan, planted, blobs)?;
         }

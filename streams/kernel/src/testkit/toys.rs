@@ -163,7 +163,7 @@ impl Machine for Summing {
                 &number(state.sum),
                 head,
             );
-            if state.count % 10 == 0 {
+            if state.count.is_multiple_of(10) {
                 state.open.push((id.0, 1));
             }
         }
