@@ -82,6 +82,7 @@ fn check() -> Result<(), String> {
         "-D",
         "warnings",
     ]))?;
+    // Private items are documented too, so links to them lead somewhere.
     let mut doc = Command::new("cargo");
     doc.args([
         "doc",
@@ -89,7 +90,10 @@ fn check() -> Result<(), String> {
         "--no-deps",
         "--document-private-items",
     ])
-    .env("RUSTDOCFLAGS", "-D warnings");
+    .env(
+        "RUSTDOCFLAGS",
+        "-D warnings -A rustdoc::private_intra_doc_links",
+    );
     run(&mut doc)
 }
 

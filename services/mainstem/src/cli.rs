@@ -209,4 +209,18 @@ pub struct Promote {
 pub enum Audit {
     /// Recompute every derived event, and check chains and blobs.
     Verify(Dir),
+    /// Follow a prediction back to its features, arrival, model, run, data set, gate and trigger.
+    Explain(Explain),
+}
+
+/// What `explain` takes.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// Id of the prediction, or of the arrival or request that it answers.
+    pub prediction: String,
+    #[command(flatten)]
+    pub dir: Dir,
+    /// Explain this version's answer instead of the champion's.
+    #[arg(long)]
+    pub version: Option<String>,
 }

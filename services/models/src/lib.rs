@@ -9,7 +9,7 @@
 //! - [`Onnx::load`] never panics and never reads a file, whatever the bytes are; its errors say what is wrong, which
 //!   limit it breaks and what to do.
 //! - [`OnnxModel::predict`] gives the same bits for a row however the rows are cut into calls.
-//! - [`train`] gives the same model bytes for the same rows, parameters and seed (on one target triple: the
+//! - [`train()`] gives the same model bytes for the same rows, parameters and seed (on one target triple: the
 //!   trainer's loss uses the platform's `exp`).
 //!
 //! There is no I/O, no clock and no thread here. The room that fetches model bytes by digest and the room that

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-/// What [`crate::train`] trains with. A test holds the version against the manifest.
+/// What [`crate::train()`] trains with. A test holds the version against the manifest.
 pub const TRAINER: &str = concat!(
     "mainstem-models ",
     env!("CARGO_PKG_VERSION"),

@@ -6,7 +6,7 @@
 //! is read: no environment, no other file.
 //!
 //! A file passes through three rooms. `tree` reads YAML into nodes that know where they stand; `check` holds them
-//! against the `grammar`, the one table of keys, types, ranges, defaults and docs, from which [`json_schema`] for
+//! against the `grammar`, the one table of keys, types, ranges, defaults and docs, from which [`json_schema()`] for
 //! editors is made too; `lower` builds the definition and follows the names.
 #![forbid(unsafe_code)]
 

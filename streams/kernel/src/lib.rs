@@ -1,8 +1,8 @@
 //! The kernel: how Mainstem thinks, commits and remembers.
 //!
-//! A room's thinking is a [`Machine`](machine::Machine): pure, synchronous, a fold of *runs* of records into state
-//! and outputs. The kernel wraps it as a [`Task`](task::Task), drives it in *turns* ([`runner`]), commits several
-//! tasks' turns at once through the [`Log`](log::Log) port, and only then lets the
+//! A room's thinking is a [`Machine`]: pure, synchronous, a fold of *runs* of records into state
+//! and outputs. The kernel wraps it as a [`Task`], drives it in *turns* ([`runner`]), commits several
+//! tasks' turns at once through the [`Log`] port, and only then lets the
 //! `Actuator` act. A task is rebuilt by folding its inputs again in the order that its turns
 //! wrote down ([`replay`]); an audit does the same and compares.
 //!

@@ -1,6 +1,6 @@
 //! Prediction doors: tasks that have no data input. What they were asked is no record of the log, but an answer carries
 //! its inputs: so each is recomputed from the deployments that its turn stood on and from its own inputs, by the function
-//! that the door uses ([`inference`]). Its turns are folded again as any task's.
+//! that the door uses ([`inference()`]). Its turns are folded again as any task's.
 
 use std::rc::Rc;
 use std::sync::Arc;

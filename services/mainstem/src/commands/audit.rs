@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use mainstem_host::Store;
-use mainstem_host::auditor::{self, Parts, Progress, Report};
+use mainstem_host::auditor::{self, Asked, Parts, Progress, Report};
 use mainstem_host::resolver::StoreResolver;
 use mainstem_kernel::LogError;
 use mainstem_rooms::machines::machine;
@@ -25,6 +25,30 @@ pub fn run(audit: &Audit) -> Done {
                 ExitCode::from(1)
             })
         }
+        Audit::Explain(explain) => {
+            let (store, project) = open(&explain.dir.dir)?;
+            let resolver = StoreResolver::new(Arc::clone(&store.blobs) as _);
+            let asked = Asked {
+                id: &explain.prediction,
+                version: explain.version.as_deref(),
+                role: None,
+            };
+            println!(
+                "{}",
+                auditor::explain(&parts(&store, &project, &resolver), &asked)?
+            );
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn parts<'a>(store: &'a Store, project: &'a Project, resolver: &'a StoreResolver) -> Parts<'a> {
+    Parts {
+        log: store.log.as_ref(),
+        blobs: store.blobs.as_ref(),
+        resolver,
+        factory: &machine,
+        project,
     }
 }
 
@@ -35,12 +59,5 @@ pub fn verify(
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<Report, LogError> {
     let resolver = StoreResolver::new(Arc::clone(&store.blobs) as _);
-    let parts = Parts {
-        log: store.log.as_ref(),
-        blobs: store.blobs.as_ref(),
-        resolver: &resolver,
-        factory: &machine,
-        project,
-    };
-    auditor::verify(&parts, progress)
+    auditor::verify(&parts(store, project, &resolver), progress)
 }
