@@ -1,7 +1,7 @@
 //! The example, the published schema, the limits, and files damaged in every way.
 
 use mainstem_project::{MAX_BYTES, MAX_DEPTH, example, json_schema, parse, parse_bytes};
-use mainstem_schemas::definition::{EventTime, Expression, Project};
+use mainstem_schemas::definition::{EventTime, Project};
 use mainstem_schemas::{Millis, Span};
 use proptest::prelude::*;
 
@@ -17,21 +17,22 @@ fn the_example_is_right() {
     let every = Span(1_800_000);
     assert_eq!(market.time, EventTime::Row { start, every });
     let model = &project.models["price_up"];
-    let of_view: Vec<_> = project.views["market"]
-        .features
-        .iter()
-        .map(|f| f.name.clone())
-        .collect();
-    assert_eq!(
-        model.features, of_view,
-        "without a list, all features of the view"
-    );
-    assert!(
-        project.views["market"]
-            .features
-            .iter()
-            .all(|f| !matches!(&f.of, Expression::Column(c) if *c != f.name))
-    );
+    let of_view = features_of(&project);
+    assert_eq!(model.features.len(), 11);
+    assert!(model.features.iter().all(|name| of_view.contains(name)));
+}
+
+#[test]
+fn a_model_without_a_list_takes_all_features_of_its_view() {
+    let (head, listed) = example().split_once("    features:\n      - period\n").unwrap();
+    let (_, tail) = listed.split_once("    label:").unwrap();
+    let project = parse("mainstem.yaml", &format!("{head}    label:{tail}")).unwrap();
+    assert_eq!(project.models["price_up"].features, features_of(&project));
+}
+
+fn features_of(project: &Project) -> Vec<String> {
+    let view = &project.views["market"];
+    view.features.iter().map(|f| f.name.clone()).collect()
 }
 
 #[test]

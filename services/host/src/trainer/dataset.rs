@@ -1,8 +1,8 @@
 //! Data sets: the last labelled rows of a view as of a moment.
 //!
 //! The view's rows and the arrivals that carry the labels are read from the beginning, for their order in the log is not
-//! that of their event times (some million rows a second are read, so a long log costs seconds). Rows and labels from
-//! the as-of time on are left out. A row meets its label by the join's own functions.
+//! that of their event times: 0.07 to 0.1 s for 45,312 rows and their arrivals on the local log, so about a minute and a
+//! half for 50 million. Rows and labels from the as-of time on are left out. A row meets its label by the join's own functions.
 
 use mainstem_columns::{Columns, Kind, Layout, Wanted};
 use mainstem_kernel::log::LogError;
@@ -20,7 +20,7 @@ use super::parquet;
 use super::rows::Rows;
 use super::tail::{Stretch, Tail, batches, stretches};
 
-/// Rows that are looked through at most: with keys and their place in memory some 600 MB.
+/// Rows that are looked through at most: keys and allocations, some 100 bytes a row (an estimate), stay under half a GB.
 const MAX_ROWS: usize = 1 << 22;
 
 /// Numbers in them at most: 256 MiB, held some three times over while a file is written.
