@@ -10,6 +10,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::digest::{Digest, NotHex, read_hex, write_hex};
+use crate::partition::route_of;
 
 /// The id of an event; written as 32 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -150,9 +151,64 @@ impl<'de> Deserialize<'de> for EventId {
     }
 }
 
+/// A prediction as its asker knows it: where its key leads, then its id. A label or a question that names it finds its
+/// partition without the key; written as 8 hexadecimal digits, a dash and 32 more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PredictionId {
+    /// [`route_of`] the key.
+    pub route: u32,
+    /// The event's id.
+    pub event: EventId,
+}
+
+impl PredictionId {
+    /// The prediction about an entity.
+    #[must_use]
+    pub fn new(entity: &str, event: EventId) -> Self {
+        let route = route_of(entity.as_bytes());
+        PredictionId { route, event }
+    }
+}
+
+impl fmt::Display for PredictionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}-{}", self.route, self.event)
+    }
+}
+
+impl FromStr for PredictionId {
+    type Err = NotHex;
+    fn from_str(text: &str) -> Result<Self, NotHex> {
+        let (route, event) = text.split_once('-').unwrap_or((text, ""));
+        let route = u32::from_be_bytes(read_hex(route)?);
+        Ok(PredictionId {
+            route,
+            event: event.parse()?,
+        })
+    }
+}
+
+impl Serialize for PredictionId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::partition::partition_of;
+
+    #[test]
+    fn a_prediction_leads_to_its_partition() {
+        let id = PredictionId::new("21", EventId::row(3, 7, 45_311));
+        let read: PredictionId = id.to_string().parse().unwrap();
+        assert_eq!(read, id);
+        assert_eq!(read.route % 8, partition_of(b"21", 8));
+        for wrong in ["", "-", "0-0", &id.event.to_string()] {
+            assert!(wrong.parse::<PredictionId>().is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn parts_are_framed_so_that_moving_a_byte_between_them_changes_the_id() {

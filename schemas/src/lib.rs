@@ -26,6 +26,6 @@ pub mod wire;
 pub use catalog::Catalog;
 pub use digest::Digest;
 pub use envelope::Envelope;
-pub use id::EventId;
+pub use id::{EventId, PredictionId};
 pub use record::{Batch, RecordRef};
 pub use time::{Millis, Span};

@@ -4,7 +4,13 @@
 /// `partitions` is at least one; zero is taken as one.
 #[must_use]
 pub fn partition_of(key: &[u8], partitions: u32) -> u32 {
-    (murmur2(key) & 0x7fff_ffff) % partitions.max(1)
+    route_of(key) % partitions.max(1)
+}
+
+/// What [`partition_of`] divides: kept beside an id, it leads to the partition without the key.
+#[must_use]
+pub fn route_of(key: &[u8]) -> u32 {
+    murmur2(key) & 0x7fff_ffff
 }
 
 /// `org.apache.kafka.common.utils.Utils.murmur2`: A. Appleby's MurmurHash2 with the seed 0x9747b28c.

@@ -90,6 +90,8 @@ pub struct PredictionMade {
     pub class: i32,
     /// The inputs, where they are not a row of the view with the same origin: a door's.
     pub inputs: Option<Vec<f64>>,
+    /// Who asked, where somebody did: at a door.
+    pub actor: Option<String>,
     /// What computed it.
     pub runtime: String,
 }

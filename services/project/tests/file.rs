@@ -24,7 +24,9 @@ fn the_example_is_right() {
 
 #[test]
 fn a_model_without_a_list_takes_all_features_of_its_view() {
-    let (head, listed) = example().split_once("    features:\n      - period\n").unwrap();
+    let (head, listed) = example()
+        .split_once("    features:\n      - period\n")
+        .unwrap();
     let (_, tail) = listed.split_once("    label:").unwrap();
     let project = parse("mainstem.yaml", &format!("{head}    label:{tail}")).unwrap();
     assert_eq!(project.models["price_up"].features, features_of(&project));

@@ -113,6 +113,7 @@ impl Answers {
         let compiled = self.compiled.as_ref().map_err(Clone::clone)?;
         let request = Inference {
             origin: made.origin,
+            actor: made.actor,
             event_time: made.event_time,
             entity: made.entity,
             inputs,

@@ -7,8 +7,9 @@ use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use mainstem_rooms::serving::{AskedRow, NoInference, NotAnswered, Question, prediction_id};
-use mainstem_schemas::EventId;
 use mainstem_schemas::definition::{Clock, Entity, Project, digest_of};
+use mainstem_schemas::events::PredictionMade;
+use mainstem_schemas::{EventId, PredictionId};
 use serde_json::json;
 
 use super::ask::{check_model, random};
@@ -24,7 +25,7 @@ pub(super) async fn infer(
     request: Request,
 ) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
-    actor::actor(&head.headers)?;
+    let actor = actor::actor(&head.headers)?;
     let key = actor::key(&head.headers)?;
     body::media(&head.headers, &[Media::Json])?;
     let body = body::read(&head.headers, body).await?;
@@ -40,7 +41,7 @@ pub(super) async fn infer(
         Some(key) => EventId::named("request", key.as_bytes()),
         None => EventId::named("request", &random().map_err(models::problem)?),
     };
-    let question = question(&project, &model, &request, id)?;
+    let question = question(&project, &model, &request, id, &actor)?;
     let asked = gateway.doors.ask(&project, &model, question);
     let predicted = asked.await.map_err(|_| panicked())?.map_err(problem)?;
     Ok(told(&project, &model, &request, id, &predicted))
@@ -52,6 +53,7 @@ fn question(
     model: &str,
     request: &tensor::Request,
     id: EventId,
+    actor: &str,
 ) -> Result<Question, Problem> {
     let rows = request.rows()?;
     let entity = match (request.entity()?, constant(project, model)) {
@@ -68,6 +70,7 @@ fn question(
     };
     let row = |(inputs, row): (Vec<Option<f64>>, u64)| AskedRow {
         origin: EventId::named("request", &[&id.0[..], &row.to_le_bytes()].concat()),
+        actor: Some(actor.to_owned()),
         event_time,
         entity: entity.to_owned(),
         inputs,
@@ -95,10 +98,11 @@ fn told(
 ) -> Response {
     let definition = project.models.get(model).map(digest_of).unwrap_or_default();
     let made = &predicted.made;
-    let predictions: Vec<EventId> = made
-        .iter()
-        .map(|made| prediction_id(&project.name, model, &definition, made))
-        .collect();
+    let named = |made: &PredictionMade| {
+        let id = prediction_id(&project.name, model, &definition, made);
+        PredictionId::new(&made.entity, id)
+    };
+    let predictions: Vec<PredictionId> = made.iter().map(named).collect();
     let origins: Vec<EventId> = made.iter().map(|made| made.origin).collect();
     let answers: Vec<(f64, i32)> = made
         .iter()

@@ -146,6 +146,7 @@ fn a_doors_answers_are_recomputed_from_their_inputs() {
             event_time: Millis(900_000_000_000),
             entity: "nsw".into(),
             inputs,
+            actor: Some("ada".into()),
         };
         inference(
             &deployed,

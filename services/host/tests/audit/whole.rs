@@ -128,7 +128,12 @@ fn a_life_is_verified_and_its_predictions_are_explained() {
         },
     )
     .unwrap_err();
-    assert!(unknown.to_string().contains("mainstem query"), "{unknown}");
+    assert!(
+        unknown
+            .to_string()
+            .contains("the newest there is has the origin 0200"),
+        "{unknown}"
+    );
     let text = explain(
         &parts,
         &Asked {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use mainstem_host::auditor::{self, Parts};
+use mainstem_host::auditor::{self, Asked, Parts};
 use mainstem_host::resolver::StoreResolver;
 use mainstem_kernel::TaskId;
 use mainstem_rooms::machines::machine;
-use mainstem_schemas::{Digest, Millis};
+use mainstem_schemas::{Digest, Millis, PredictionId};
 use serde_json::{Value, json};
 
 use super::client::{JSON, Reply, get, post, request};
@@ -27,15 +27,19 @@ fn open() -> Shop {
 }
 
 /// Audits the log; what was written by hand, and not by a room, is no matter.
-fn audit(shop: &Shop) -> auditor::Report {
-    let parts = Parts {
+fn parts<'a>(shop: &'a Shop, resolver: &'a StoreResolver) -> Parts<'a> {
+    Parts {
         log: shop.store.log.as_ref(),
         blobs: shop.store.blobs.as_ref(),
-        resolver: &StoreResolver::new(shop.store.blobs.clone()),
+        resolver,
         factory: &machine,
         project: &shop.project,
-    };
-    auditor::verify(&parts, &mut |_| {}).unwrap()
+    }
+}
+
+fn audit(shop: &Shop) -> auditor::Report {
+    let resolver = StoreResolver::new(shop.store.blobs.clone());
+    auditor::verify(&parts(shop, &resolver), &mut |_| {}).unwrap()
 }
 
 fn unexpected(report: &auditor::Report) -> Vec<String> {
@@ -87,14 +91,12 @@ fn an_answer_is_in_the_log_before_it_is_given() {
         json!([first.origin, second.origin])
     );
     assert_ne!(first.origin, second.origin);
-    assert_eq!(
-        told["parameters"]["predictions"].as_array().unwrap().len(),
-        2
-    );
-    assert_ne!(
-        told["parameters"]["predictions"][0],
-        told["parameters"]["predictions"][1]
-    );
+    let predictions = told["parameters"]["predictions"]
+        .as_array()
+        .unwrap()
+        .clone();
+    assert_eq!(predictions.len(), 2);
+    assert_ne!(predictions[0], predictions[1]);
 
     // One output, a time of one's own, a flat tensor of the other type.
     let tensor = json!({"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [0.5, 0]});
@@ -108,9 +110,21 @@ fn an_answer_is_in_the_log_before_it_is_given() {
     );
     assert_eq!(told["parameters"]["event_time"], "2001-09-09T00:00:00Z");
     handle.stop();
+    assert_eq!(first.actor.as_deref(), Some("http"));
     let report = audit(&shop);
     assert_eq!(unexpected(&report), [] as [&str; 0]);
     assert!(report.derived_events >= 3, "{report}");
+    // The id in the answer leads back to it.
+    let handed = predictions[0].as_str().unwrap();
+    let asked = Asked {
+        id: handed,
+        version: None,
+        role: None,
+    };
+    let resolver = StoreResolver::new(shop.store.blobs.clone());
+    let explained = auditor::explain(&parts(&shop, &resolver), &asked).unwrap();
+    let id: PredictionId = handed.parse().unwrap();
+    assert_eq!(explained.steps[0].id, Some(id.event));
 }
 
 #[test]

@@ -222,7 +222,6 @@ impl Version {
             asked,
             *self.answers.get(row)?,
             runtime,
-            None,
         )
     }
 }

@@ -38,6 +38,8 @@ pub struct Question {
 pub struct AskedRow {
     /// Id of the request, and of the row in it.
     pub origin: EventId,
+    /// Who asks.
+    pub actor: Option<String>,
     /// Event time; the last tick where there is none.
     pub event_time: Option<Millis>,
     /// Entity.
@@ -75,6 +77,7 @@ impl Question {
         let known = |value: &f64| (!value.is_nan()).then_some(*value);
         let row = AskedRow {
             origin: made.origin,
+            actor: made.actor.clone(),
             event_time: Some(made.event_time),
             entity: made.entity.clone(),
             inputs: inputs.iter().map(known).collect(),
@@ -168,6 +171,7 @@ impl DoorMachine {
             })?;
         let request = Inference {
             origin: row.origin,
+            actor: row.actor,
             event_time,
             entity: row.entity,
             inputs: row

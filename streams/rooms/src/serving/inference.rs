@@ -23,7 +23,6 @@ pub(super) fn made(
     asked: &Asked<'_>,
     answer: f32,
     runtime: &str,
-    inputs: Option<Vec<f64>>,
 ) -> Option<PredictionMade> {
     let probability = f64::from(answer);
     (!probability.is_nan()).then(|| PredictionMade {
@@ -35,7 +34,8 @@ pub(super) fn made(
         role: deployment.role,
         probability,
         class: i32::from(probability >= model.threshold),
-        inputs,
+        inputs: None,
+        actor: None,
         runtime: runtime.to_owned(),
     })
 }
@@ -45,6 +45,8 @@ pub(super) fn made(
 pub struct Inference {
     /// Id of the request.
     pub origin: EventId,
+    /// Who asks.
+    pub actor: Option<String>,
     /// Event time.
     pub event_time: Millis,
     /// Entity.
@@ -114,13 +116,12 @@ pub fn inference(
         event_time: request.event_time,
         entity: &request.entity,
     };
-    let event = made(
-        champion,
-        model,
-        &asked,
-        answer,
-        compiled.runtime(),
-        Some(request.inputs),
-    );
-    event.ok_or_else(|| failed("it gave no number; see that it takes missing inputs".into()))
+    let event = made(champion, model, &asked, answer, compiled.runtime());
+    let event = event
+        .ok_or_else(|| failed("it gave no number; see that it takes missing inputs".into()))?;
+    Ok(PredictionMade {
+        inputs: Some(request.inputs),
+        actor: request.actor,
+        ..event
+    })
 }

@@ -32,6 +32,7 @@ fn made(entity: u8, second: i64, row: u64) -> PredictionMade {
         probability: 0.25,
         class: 0,
         inputs: None,
+        actor: None,
         runtime: "none".into(),
     }
 }

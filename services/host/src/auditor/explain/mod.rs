@@ -19,7 +19,7 @@ pub use prediction::role_of;
 /// What is asked about: a prediction's own id, or the id of the arrival or request that started it.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
-    /// 32 hexadecimal digits.
+    /// 32 hexadecimal digits, or a prediction's id as a door tells it.
     pub id: &'a str,
     /// One of the versions that answered; else the champion's answer is explained.
     pub version: Option<&'a str>,
@@ -75,7 +75,7 @@ impl fmt::Display for Explanation {
 pub enum ExplainError {
     /// Text of another shape.
     #[error(
-        "{given:?} is no id: an id is 32 hexadecimal digits, as answers carry it and as the column origin of predictions shows it"
+        "{given:?} is no id: an id is 32 hexadecimal digits, before which an answer at a door has 8 more and a dash; the field origin of a prediction is one too"
     )]
     NotAnId {
         /// The text.
@@ -83,15 +83,19 @@ pub enum ExplainError {
     },
     /// No prediction has it.
     #[error(
-        "no prediction of {project} has the id or the origin {id}; list some with: mainstem query 'SELECT origin, entity, version, probability FROM \"predictions.{model}\" LIMIT 10'"
+        "no prediction of {project} has the id or the origin {id}; {}",
+        match newest {
+            Some(newest) => format!("the newest there is has the origin {newest}"),
+            None => "nothing was predicted yet".into(),
+        }
     )]
     Unknown {
         /// The id.
         id: EventId,
         /// The project.
         project: String,
-        /// A model of it.
-        model: String,
+        /// Origin of its newest prediction.
+        newest: Option<EventId>,
     },
     /// The version or role that was asked for did not answer.
     #[error("no such version answered {id}; those that did: {}", names.join(", "))]

@@ -6,7 +6,7 @@ use mainstem_rooms::serving::prediction_id;
 use mainstem_schemas::definition::digest_of;
 use mainstem_schemas::events::{Event, PredictionMade, Role};
 use mainstem_schemas::id::Kind;
-use mainstem_schemas::{Digest, EventId, topics};
+use mainstem_schemas::{Digest, EventId, PredictionId, topics};
 
 use super::archive::Archive;
 use super::words::role_name;
@@ -29,13 +29,11 @@ pub(super) fn find(
     archive: &mut Archive<'_>,
     asked: &Asked<'_>,
 ) -> Result<(Answer, Vec<Answer>), ExplainError> {
-    let id: EventId = asked.id.parse().map_err(|_| ExplainError::NotAnId {
-        given: asked.id.into(),
-    })?;
+    let (id, route) = read_id(asked.id)?;
     let models: Vec<String> = archive.project.models.keys().cloned().collect();
-    let mut answers = Vec::new();
+    let (mut answers, mut newest) = (Vec::new(), None);
     for model in &models {
-        collect(archive, model, &id, &mut answers)?;
+        newest = collect(archive, model, &id, route, &mut answers)?.or(newest);
     }
     let found = answers.len();
     let wanted = |answer: &Answer| {
@@ -55,7 +53,7 @@ pub(super) fn find(
             0 => ExplainError::Unknown {
                 id,
                 project: archive.project.name.clone(),
-                model: models.first().cloned().unwrap_or_else(|| "<model>".into()),
+                newest,
             },
             _ => ExplainError::NoSuchVersion { id, names },
         });
@@ -64,17 +62,30 @@ pub(super) fn find(
     Ok((first, answers))
 }
 
+/// An event's id, or a prediction's with the way to its partition.
+fn read_id(given: &str) -> Result<(EventId, Option<u32>), ExplainError> {
+    let named = given.parse::<PredictionId>();
+    let named = named.map(|named| (named.event, Some(named.route)));
+    named
+        .or_else(|_| given.parse().map(|id| (id, None)))
+        .map_err(|_| ExplainError::NotAnId {
+            given: given.into(),
+        })
+}
+
 /// Version and role.
 pub(super) fn name_of(answer: &Answer) -> String {
     format!("{} ({})", answer.made.version, role_name(answer.made.role))
 }
 
+/// Collects what is wanted, and tells the origin of the newest prediction there is.
 fn collect(
     archive: &mut Archive<'_>,
     model: &str,
     wanted: &EventId,
+    route: Option<u32>,
     into: &mut Vec<Answer>,
-) -> Result<(), LogError> {
+) -> Result<Option<EventId>, LogError> {
     let project = archive.project.name.clone();
     let definitions = archive.definitions.iter().chain([archive.project]);
     let mut digests: Vec<Digest> = definitions
@@ -84,11 +95,16 @@ fn collect(
     let derived = wanted.kind() == Some(Kind::Derived);
     let text = wanted.to_string();
     let topic = topics::of(&project, "predictions", model);
-    for index in 0..archive.project.partitions {
+    let mut newest = [0; 32];
+    let partitions = archive.project.partitions;
+    let one = route.map(|route| route % partitions.max(1));
+    for index in one.map_or(0..partitions, |one| one..one + 1) {
         let partition = Partition::new(&topic, index);
         archive.find(&partition, |catalog, record| {
             let value = record.value.unwrap_or_default();
-            if !derived && value.get(ORIGIN) != Some(text.as_bytes()) {
+            let origin = value.get(ORIGIN)?;
+            newest.copy_from_slice(origin);
+            if !derived && origin != text.as_bytes() {
                 return None;
             }
             let Ok(Event::PredictionMade(made)) = Event::decode(catalog, value) else {
@@ -113,7 +129,8 @@ fn collect(
             None::<()>
         })?;
     }
-    Ok(())
+    let newest = std::str::from_utf8(&newest).ok();
+    Ok(newest.and_then(|text| text.parse().ok()))
 }
 
 /// A role by its name.

@@ -137,6 +137,7 @@ impl History {
             probability,
             class,
             inputs: None,
+            actor: None,
             runtime: "test".into(),
         };
         let labelled = PredictionLabelled {

@@ -227,6 +227,7 @@ fn predictions_without_labels() {
         probability: 1.0,
         class: 1,
         inputs: None,
+        actor: None,
         runtime: "test".into(),
     };
     history.put("predictions.up", "", row(24), made);

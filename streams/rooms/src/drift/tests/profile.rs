@@ -190,6 +190,7 @@ fn prediction(version: &str, role: Role) -> PredictionMade {
         probability: 0.5,
         class: 1,
         inputs: None,
+        actor: None,
         runtime: String::new(),
     }
 }

@@ -100,6 +100,7 @@ impl World {
 fn row(number: u64, inputs: &[Option<f64>]) -> AskedRow {
     AskedRow {
         origin: EventId::row(9, 1, number),
+        actor: Some("ada".into()),
         event_time: None,
         entity: format!("e{number}"),
         inputs: inputs.to_vec(),
@@ -199,6 +200,7 @@ fn a_door_is_rebuilt_without_its_questions_and_an_audit_asks_them_again() {
     );
     let stream = PredictionMade {
         inputs: None,
+        actor: None,
         ..made[0].clone()
     };
     assert_eq!(Question::of(&stream), None);

@@ -159,6 +159,7 @@ fn a_door_predicts_as_the_fold_does() {
         event_time: folded.event_time,
         entity: folded.entity.clone(),
         inputs: vec![1.1],
+        actor: Some("ada".into()),
     };
     let model = &project.models["m"];
     let ask = |deployed: &Deployed, request| inference(deployed, &Times(0.5, 1), model, request);
@@ -172,6 +173,7 @@ fn a_door_predicts_as_the_fold_does() {
         asked,
         PredictionMade {
             inputs: Some(vec![1.1]),
+            actor: Some("ada".into()),
             ..folded
         }
     );
