@@ -42,6 +42,8 @@ pub struct Known {
     text: String,
     #[serde(skip)]
     parsed: OnceLock<Result<Schema, String>>,
+    #[serde(skip)]
+    is_contract: OnceLock<bool>,
 }
 
 impl PartialEq for Known {
@@ -61,6 +63,12 @@ impl Known {
             .get_or_init(parse)
             .as_ref()
             .map_err(Clone::clone)
+    }
+
+    /// Whether it is the contract of its name: the first answer is kept.
+    pub(crate) fn is_contract(&self, contract: &Schema) -> bool {
+        let compare = || self.schema().is_ok_and(|schema| schema == contract);
+        *self.is_contract.get_or_init(compare)
     }
 }
 
@@ -83,6 +91,7 @@ impl Catalog {
             fingerprint: event.fingerprint,
             text: event.schema,
             parsed: OnceLock::new(),
+            is_contract: OnceLock::new(),
         });
     }
 

@@ -66,7 +66,10 @@ impl<'de> Deserialize<'de> for Digest {
 }
 
 pub(crate) fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
-    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = |byte: &u8| [byte >> 4, byte & 15].map(|half| DIGITS[usize::from(half)]);
+    let text: Vec<u8> = bytes.iter().flat_map(digits).collect();
+    f.write_str(&String::from_utf8_lossy(&text))
 }
 
 pub(crate) fn read_hex<const N: usize>(text: &str) -> Result<[u8; N], NotHex> {

@@ -68,6 +68,28 @@ pub trait EventType: Serialize + DeserializeOwned {
     fn schema() -> &'static Schema;
     /// The contract's text.
     const AVSC: &'static str;
+    /// Reads and writes bodies of the contract: made once, for it takes longer to make than to use.
+    #[doc(hidden)]
+    fn codec() -> &'static Codec;
+}
+
+/// Reader and writer of a contract.
+#[doc(hidden)]
+pub struct Codec {
+    reader: Result<GenericDatumReader<'static>, String>,
+    writer: Result<GenericDatumWriter<'static>, String>,
+}
+
+impl Codec {
+    fn of(schema: &'static Schema) -> Self {
+        let told = |error: apache_avro::Error| error.to_string();
+        let reader = GenericDatumReader::builder(schema).human_readable(true);
+        let writer = GenericDatumWriter::builder(schema).human_readable(true);
+        Codec {
+            reader: reader.build().map_err(told),
+            writer: writer.build().map_err(told),
+        }
+    }
 }
 
 macro_rules! events {
@@ -86,6 +108,10 @@ macro_rules! events {
                 fn schema() -> &'static Schema {
                     static SCHEMA: OnceLock<Schema> = OnceLock::new();
                     SCHEMA.get_or_init(|| contract(Self::AVSC))
+                }
+                fn codec() -> &'static Codec {
+                    static CODEC: OnceLock<Codec> = OnceLock::new();
+                    CODEC.get_or_init(|| Codec::of(Self::schema()))
                 }
             }
             impl From<$name> for Event {
@@ -235,15 +261,16 @@ fn encode_as<E: EventType>(
 /// # Errors
 /// [`Unreadable::Body`] where a value does not follow the contract, which the types rule out.
 pub fn encode_body<E: EventType>(event: &E, out: &mut Vec<u8>) -> Result<(), Unreadable> {
-    let fail = |why: apache_avro::Error| Unreadable::Body {
-        name: E::NAME.into(),
-        why: why.to_string(),
+    let written = match &E::codec().writer {
+        Ok(writer) => writer
+            .write_ser(out, event)
+            .map_err(|error| error.to_string()),
+        Err(why) => Err(why.clone()),
     };
-    let writer = GenericDatumWriter::builder(E::schema())
-        .human_readable(true)
-        .build()
-        .map_err(fail)?;
-    writer.write_ser(out, event).map(|_| ()).map_err(fail)
+    written.map(|_| ()).map_err(|why| Unreadable::Body {
+        name: E::NAME.into(),
+        why,
+    })
 }
 
 fn decode_as<E: EventType>(known: &Known, body: &[u8]) -> Result<E, Unreadable> {
@@ -253,12 +280,10 @@ fn decode_as<E: EventType>(known: &Known, body: &[u8]) -> Result<E, Unreadable> 
     };
     let schema = known.schema().map_err(fail)?;
     let mut rest = Body::new(body);
-    let event = if schema == E::schema() {
-        let reader = GenericDatumReader::builder(schema)
-            .human_readable(true)
-            .build()
-            .map_err(|e| fail(e.to_string()))?;
+    let event = if known.is_contract(E::schema()) {
+        let reader = E::codec().reader.as_ref();
         reader
+            .map_err(|why| fail(why.clone()))?
             .read_deser::<E>(&mut rest)
             .map_err(|e| fail(e.to_string()))?
     } else {

@@ -121,11 +121,11 @@ pub fn open<'a>(
     horizon: Millis,
 ) -> (Outside, Result<Arrival<'a>, Refusal>) {
     let (mut id, mut source, mut time) = (None, &b""[..], None);
-    for (name, value) in record.headers() {
+    for (name, value) in record.raw_headers() {
         match name {
-            "ce_id" => id = Some(value),
-            "ce_source" => source = value,
-            "ce_time" => time = Some(std::str::from_utf8(value).ok().and_then(|t| t.parse().ok())),
+            b"ce_id" => id = Some(value),
+            b"ce_source" => source = value,
+            b"ce_time" => time = Some(std::str::from_utf8(value).ok().and_then(|t| t.parse().ok())),
             _ => {}
         }
     }

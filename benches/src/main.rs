@@ -1,0 +1,40 @@
+//! The figures of `docs/benchmarks.md`: `cargo run --release -p mainstem-bench` prints the table.
+//!
+//! Everything is measured beside what it is compared with, in turns in one run, and the median of the rounds is shown:
+//! machines differ, and this one from minute to minute, but ratios of neighbours say something.
+//!
+//! ```text
+//! cargo run --release -p mainstem-bench                 all sections
+//! cargo run --release -p mainstem-bench -- fold log     some of them: fold, log, demo
+//! ```
+#![forbid(unsafe_code)]
+
+mod demo;
+mod fold;
+mod log;
+mod market;
+mod table;
+
+use std::error::Error;
+
+use table::Table;
+
+type Section = fn(&mut Table) -> Result<(), Box<dyn Error>>;
+
+const SECTIONS: [(&str, Section); 3] =
+    [("fold", fold::run), ("log", log::run), ("demo", demo::run)];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let asked: Vec<String> = std::env::args().skip(1).collect();
+    let known = |name: &String| SECTIONS.iter().any(|(section, _)| section == name);
+    if let Some(unknown) = asked.iter().find(|name| !known(name)) {
+        return Err(format!("there is no section {unknown}; there are fold, log and demo").into());
+    }
+    let mut table = Table::begin();
+    for (name, section) in SECTIONS {
+        if asked.is_empty() || asked.iter().any(|one| one == name) {
+            section(&mut table)?;
+        }
+    }
+    Ok(())
+}
