@@ -128,7 +128,10 @@ fn a_life_is_verified_and_its_predictions_are_explained() {
         },
     )
     .unwrap_err();
-    assert!(unknown.to_string().contains("mainstem query"), "{unknown}");
+    assert!(
+        unknown.to_string().contains("/v2/models/price_up/infer"),
+        "{unknown}"
+    );
     let text = explain(
         &parts,
         &Asked {

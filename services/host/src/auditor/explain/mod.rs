@@ -83,7 +83,7 @@ pub enum ExplainError {
     },
     /// No prediction has it.
     #[error(
-        "no prediction of {project} has the id or the origin {id}; list some with: mainstem query 'SELECT origin, entity, version, probability FROM \"predictions.{model}\" LIMIT 10'"
+        "no prediction of {project} has the id or the origin {id}; take one from `parameters.predictions` of an answer of POST /v2/models/{model}/infer, or the id of an arrival that was predicted from"
     )]
     Unknown {
         /// The id.
