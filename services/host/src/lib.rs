@@ -15,6 +15,7 @@ pub mod apply;
 pub mod auditor;
 pub mod blobs;
 pub mod gateway;
+mod log_time;
 pub mod processor;
 pub mod publisher;
 pub mod resolver;

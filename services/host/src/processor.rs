@@ -1,6 +1,7 @@
 //! Hosts the tasks: threads that are workers of the log. Any number of processes may do so at once; the log shares
 //! the tasks out.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -12,6 +13,7 @@ use mainstem_rooms::machines::machine;
 use mainstem_rooms::topology::tasks_of;
 use mainstem_schemas::definition::Project;
 
+use crate::log_time::Fresh;
 use crate::resolver::StoreResolver;
 use crate::store::{Store, StoreError};
 use crate::trainer::TrainerActuator;
@@ -67,7 +69,7 @@ pub fn start(store: &Store, options: &Options) -> Result<Handle, StoreError> {
         let (store, stop) = (store.clone(), Arc::clone(&stop));
         let name = format!("{}-{index}", options.name);
         let body = move || {
-            let _span = tracing::info_span!("worker", name).entered();
+            let _span = tracing::info_span!("worker", seat = name).entered();
             while !stop.load(Ordering::SeqCst) {
                 if let Err(error) = work(&store, &name, &stop) {
                     tracing::warn!(%error, "the worker joins again");
@@ -98,11 +100,16 @@ fn work(store: &Store, name: &str, stop: &AtomicBool) -> Result<(), StoreError> 
     let actuator = TrainerActuator::new(Arc::clone(&store.log), store.blobs.clone(), &project.name);
     let mut crew = Crew::join(parts, name, actuator)?;
     let mut definitions = Watch::new(store, &project)?;
+    let (mut clock, mut held) = (Fresh::default(), BTreeSet::new());
     while !stop.load(Ordering::SeqCst) {
         let seen = store.log.seen();
         if definitions.changed()? {
             project = store.project()?;
             tasks = tasks_of(&project);
+        }
+        if !clock.look(store, &project)? {
+            store.log.wait(seen, IDLE);
+            continue;
         }
         let progress = match crew.step(&tasks) {
             Ok(progress) => progress,
@@ -112,6 +119,11 @@ fn work(store: &Store, name: &str, stop: &AtomicBool) -> Result<(), StoreError> 
                 continue;
             }
         };
+        if !crew.tasks().eq(&held) {
+            held = crew.tasks().cloned().collect();
+            let tasks: Vec<&str> = held.iter().map(|task| task.0.as_str()).collect();
+            tracing::info!(tasks = tasks.join(" "), "the worker's share changed");
+        }
         for error in &progress.stopped {
             tracing::error!(%error, "a task stands still");
         }

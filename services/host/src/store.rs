@@ -1,5 +1,6 @@
 //! What every service opens: the log and the blobs of one directory.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -32,6 +33,9 @@ pub enum StoreError {
     /// The blobs refuse.
     #[error("{0}")]
     Blobs(String),
+    /// Something else is where the directory should be.
+    #[error("{0} is no directory; name one with --dir")]
+    NotADirectory(String),
     /// No definition was applied yet.
     #[error("{0} holds no project; apply one first: mainstem apply -f mainstem.yaml --dir {0}")]
     Empty(String),
@@ -48,6 +52,12 @@ impl Store {
     /// # Errors
     /// Where the directory cannot be used.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        if dir.metadata().map_or_else(
+            |error| error.kind() == ErrorKind::NotADirectory,
+            |found| !found.is_dir(),
+        ) {
+            return Err(StoreError::NotADirectory(dir.display().to_string()));
+        }
         let log = LocalLog::open(dir)?;
         let blobs = DirBlobs::open(&dir.join("blobs")).map_err(StoreError::Blobs)?;
         Ok(Store {

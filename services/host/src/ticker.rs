@@ -6,12 +6,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use mainstem_kernel::log::{Log, Partition};
 use mainstem_kernel::pace::{PaceError, Pacer};
-use mainstem_schemas::{Millis, topics};
+use mainstem_schemas::topics;
 
+use crate::log_time::wall;
 use crate::store::{Store, StoreError};
 
 /// Time between ticks: cool-downs and windows count in it, and a held event waits for one.
@@ -62,6 +63,7 @@ pub fn start(store: &Store) -> Result<Handle, StoreError> {
 fn tick(log: &dyn Log, project: &str, stop: &AtomicBool) -> Result<(), PaceError> {
     let mut pacer = Pacer::new(log, project, Vec::new())?;
     while !stop.load(Ordering::SeqCst) {
+        // Log time never goes back, even where the wall clock does: the pacer takes the later of the two.
         pacer.tick(wall())?;
         rest(TICK, stop);
     }
@@ -91,12 +93,4 @@ fn rest(length: Duration, stop: &AtomicBool) {
             Duration::from_millis(20).min(until.saturating_duration_since(Instant::now())),
         );
     }
-}
-
-/// Log time never goes back, even where the wall clock does: the pacer takes the later of the two.
-fn wall() -> Millis {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

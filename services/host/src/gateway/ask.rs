@@ -7,11 +7,11 @@ use mainstem_schemas::definition::{Clock, Project};
 use mainstem_schemas::envelope::attribute;
 use mainstem_schemas::events::{Event, Unreadable};
 use mainstem_schemas::partition::partition_of;
-use mainstem_schemas::{Batch, Catalog, Envelope, EventId, Millis, topics};
+use mainstem_schemas::{Batch, Catalog, Envelope, EventId, topics};
 
 pub use super::standing::Refused;
 use super::standing::Standing;
-use super::wall;
+use crate::log_time::{last_tick, wall};
 use crate::store::{Store, StoreError};
 
 /// How long an answer is waited for under the wall clock: a tick comes each second and a change of champion may wait for
@@ -27,9 +27,6 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// How often an append is tried that another request got ahead of: each time one of them has gone through.
 const TRIES: usize = 100;
-
-/// Records of the clock that are looked through for the last tick at first.
-const TICKS: u64 = 64;
 
 /// How a request was answered.
 #[derive(Debug, Clone, PartialEq)]
@@ -311,28 +308,4 @@ pub(super) fn random() -> Result<[u8; 16], AskError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| AskError::Random(error.to_string()))?;
     Ok(bytes)
-}
-
-/// Time of the last tick: looked for from the clock's end backwards, for a clock may be long.
-fn last_tick(
-    catalog: &Catalog,
-    reader: &mut dyn Reader,
-    project: &str,
-) -> Result<Millis, AskError> {
-    let clock = Partition::new(&topics::fixed(project, "clock"), 0);
-    let range = reader.range(&clock)?;
-    let mut back = TICKS;
-    loop {
-        let first = range.end.saturating_sub(back).max(range.start);
-        let mut last = None;
-        crate::store::each_event_from(reader, catalog, &clock, first, |_, event| {
-            if let Event::ClockTicked(tick) = event {
-                last = Some(tick.time);
-            }
-        })?;
-        match last {
-            None if first > range.start => back = back.saturating_mul(4),
-            last => return Ok(last.unwrap_or_default()),
-        }
-    }
 }

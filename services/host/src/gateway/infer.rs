@@ -17,7 +17,8 @@ use super::body::{self, Media};
 use super::doors::{DoorError, Predicted};
 use super::problem::{Problem, answer, panicked};
 use super::routes::blocking;
-use super::{Gateway, actor, models, tensor, wall};
+use super::{Gateway, actor, models, tensor};
+use crate::log_time::wall;
 
 pub(super) async fn infer(
     State(gateway): State<Arc<Gateway>>,

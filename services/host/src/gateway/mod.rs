@@ -152,11 +152,3 @@ fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
-
-/// The wall clock.
-fn wall() -> mainstem_schemas::Millis {
-    let since = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap_or_default();
-    mainstem_schemas::Millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-}

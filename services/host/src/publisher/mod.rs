@@ -42,6 +42,12 @@ pub enum PublishError {
     /// The paced run stopped.
     #[error(transparent)]
     Pace(#[from] PaceError),
+    /// The wall clock moves by itself.
+    #[error(
+        "--pace moves the log's clock, and the project says `clock: wall`; leave --pace out, or write `clock: stream` into \
+         the project file and apply it"
+    )]
+    WallClock,
     /// No such source.
     #[error("there is no source {name} in the project; it has: {known}")]
     UnknownSource {

@@ -9,7 +9,7 @@ use mainstem_schemas::events::Event;
 use mainstem_schemas::{Millis, Span, topics};
 
 use super::{CHUNK, Input, PublishError, Published, open, time_of};
-use crate::store::{Store, StoreError, each_event};
+use crate::store::{Store, each_event};
 use mainstem_kernel::log::Partition;
 
 /// How a file is paced.
@@ -34,8 +34,7 @@ pub fn publish_paced<R: BufRead>(
     pace: Pace<'_>,
 ) -> Result<Published, PublishError> {
     if input.project.clock != Clock::Stream {
-        let why = "--pace moves the log's clock, and the project says `clock: wall`; write `clock: stream`";
-        return Err(StoreError::Definition(why.into()).into());
+        return Err(PublishError::WallClock);
     }
     let (project, source) = (input.project, input.source);
     let mut pacer = Pacer::new(store.log.as_ref(), &project.name, tasks_of(project))?;
@@ -58,6 +57,9 @@ pub fn publish_paced<R: BufRead>(
             publication.put(row, &mut published)?;
             if publication.buffered() >= CHUNK {
                 publication.flush()?;
+                if (pace.stop)() {
+                    return Err(PaceError::Stopped.into());
+                }
             }
             next = rows.next().transpose()?;
         }

@@ -81,6 +81,8 @@ impl Office {
                 "this version does not know the request: {error}"
             ))),
             Ok(request) => {
+                let what = what(request);
+                tracing::info!(model, what, attempt = effect.attempt, "an effect begins");
                 catch_unwind(AssertUnwindSafe(|| self.perform(effect, request, &closed)))
                     .unwrap_or_else(|panic| {
                         Err(Failure::lasting(format!(
@@ -256,6 +258,15 @@ fn named(request: &Request) -> (&str, Option<EventId>) {
             (model, Some(*run))
         }
         Request::BuildBaseline { model, .. } => (model, None),
+    }
+}
+
+/// A request in words.
+fn what(request: &Request) -> &'static str {
+    match request {
+        Request::BuildDataset { .. } => "data set",
+        Request::Train { .. } => "training",
+        Request::BuildBaseline { .. } => "naive forecast",
     }
 }
 

@@ -6,19 +6,19 @@ use std::process::ExitCode;
 use mainstem_host::Store;
 use mainstem_host::apply::{self, Plan};
 
-use super::{Done, actor, now, read_project};
+use super::{Done, actor, now, plural, read_project};
 use crate::cli::Apply;
 
 pub fn check(file: &Path) -> Done {
     let Some(project) = read_project(file)? else {
         return Ok(ExitCode::from(1));
     };
-    let objects = format!(
-        "{} sources, {} views, {} models",
-        project.sources.len(),
-        project.views.len(),
-        project.models.len()
-    );
+    let objects = [
+        plural(project.sources.len(), "source"),
+        plural(project.views.len(), "view"),
+        plural(project.models.len(), "model"),
+    ]
+    .join(", ");
     println!(
         "{}: project {} is sound ({objects})",
         file.display(),

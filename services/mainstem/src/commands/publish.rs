@@ -1,13 +1,15 @@
 //! `publish`: exit code 0 where every row went in, 2 where some were rejected.
 
+use std::error::Error;
 use std::fs::File;
 use std::io::{BufRead, BufReader, stdin};
 use std::path::Path;
 use std::process::ExitCode;
 
-use mainstem_host::publisher::{self, Input, Pace, Published};
-use mainstem_host::{Store, publisher::Format};
-use mainstem_schemas::definition::Project;
+use mainstem_host::Store;
+use mainstem_host::publisher::{self, Format, Input, Pace, PublishError, Published};
+use mainstem_schemas::Span;
+use mainstem_schemas::definition::{Clock, Project};
 
 use super::{Done, actor, open};
 use crate::cli::{self, Publish};
@@ -16,15 +18,6 @@ use crate::stop::Stop;
 pub fn publish(options: &Publish) -> Done {
     let (store, project) = open(&options.dir.dir)?;
     let format = format_of(options)?;
-    let bytes: Box<dyn BufRead> = if options.file == Path::new("-") {
-        Box::new(BufReader::new(stdin()))
-    } else {
-        let named = |error| format!("{}: {error}", options.file.display());
-        Box::new(BufReader::with_capacity(
-            1 << 20,
-            File::open(&options.file).map_err(named)?,
-        ))
-    };
     let name = options
         .file
         .file_name()
@@ -35,21 +28,41 @@ pub fn publish(options: &Publish) -> Done {
         source: &options.source,
         name: &name,
         format,
-        bytes,
+        bytes: bytes_of(&options.file)?,
         actor: &actor,
         resume: options.resume,
     };
+    if options.pace.is_none() && project.clock == Clock::Stream {
+        eprintln!(
+            "mainstem: the project says `clock: stream`, and without --pace its clock stands still: rows more than a day \
+             ahead of it will go to quarantine"
+        );
+    }
     let published = match options.pace {
-        None => publisher::publish(&store, input)?,
+        None => publisher::publish(&store, input),
         Some(step) => paced(&store, &project, options, input, step)?,
     };
+    let published = published.map_err(|error| match error {
+        PublishError::Ingest(error) => format!("{}: {error}", options.file.display()).into(),
+        other => Box::<dyn Error>::from(other),
+    })?;
+    told(&published, &project, options)
+}
+
+fn told(published: &Published, project: &Project, options: &Publish) -> Done {
     let Published {
         accepted,
         rejected,
         skipped,
     } = published;
     println!("{accepted} records in, {rejected} rejected, {skipped} already there");
-    if rejected > 0 {
+    if accepted + rejected + skipped == 0 {
+        eprintln!(
+            "mainstem: {} holds no record; see whether it is the right file",
+            options.file.display()
+        );
+    }
+    if *rejected > 0 {
         println!(
             "the rejected ones, with reasons, are in the topic {}.rejects.{}",
             project.name, options.source
@@ -57,6 +70,17 @@ pub fn publish(options: &Publish) -> Done {
         return Ok(ExitCode::from(2));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn bytes_of(file: &Path) -> Result<Box<dyn BufRead>, String> {
+    if file == Path::new("-") {
+        return Ok(Box::new(BufReader::new(stdin())));
+    }
+    let opened = File::open(file).map_err(|error| {
+        let file = file.display();
+        format!("{file}: {error}; name a file that can be read, or - for standard input")
+    });
+    Ok(Box::new(BufReader::with_capacity(1 << 20, opened?)))
 }
 
 fn format_of(options: &Publish) -> Result<Format, String> {
@@ -79,8 +103,8 @@ fn paced<R: BufRead>(
     project: &Project,
     options: &Publish,
     input: Input<'_, R>,
-    step: mainstem_schemas::Span,
-) -> Result<Published, Box<dyn std::error::Error>> {
+    step: Span,
+) -> Result<Result<Published, PublishError>, Box<dyn Error>> {
     let origin = project
         .models
         .values()
@@ -103,5 +127,5 @@ fn paced<R: BufRead>(
         stop: &|| stop.asked(),
         progress: &mut progress,
     };
-    Ok(publisher::publish_paced(store, input, pace)?)
+    Ok(publisher::publish_paced(store, input, pace))
 }

@@ -1,6 +1,7 @@
 //! `up` and `run`: services until Ctrl-C.
 
 use std::process::ExitCode;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use mainstem_host::{Store, apply, gateway, processor, ticker};
@@ -12,6 +13,10 @@ use crate::stop::Stop;
 
 /// How soon a stop is noticed.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// How long services may take to stop, so that Ctrl-C ends the process within a second. What is under way then (a large
+/// turn, a training) is cut off as by a kill, which loses nothing: the next start takes it up again.
+const GRACE: Duration = Duration::from_millis(700);
 
 pub fn up(options: &Up) -> Done {
     serve(
@@ -90,8 +95,20 @@ struct Running {
 }
 
 impl Running {
-    /// Doors first, so that nothing is taken in that nobody folds.
+    /// Stops the services; what does not come to its end in time goes on until the process ends, which is soon.
     fn stop(self) {
+        let (done, ended) = channel();
+        std::thread::spawn(move || {
+            self.wait();
+            let _ = done.send(());
+        });
+        if ended.recv_timeout(GRACE).is_err() {
+            tracing::info!("what is under way is left, and taken up again at the next start");
+        }
+    }
+
+    /// Doors first, so that nothing is taken in that nobody folds.
+    fn wait(self) {
         if let Some(gateway) = self.gateway {
             gateway.stop();
         }

@@ -1,0 +1,21 @@
+//! The whole system, through the binary that users run: real processes, real HTTP, real files; what came of it is read
+//! back from the log. What a room does with odd data is tested in its crate, and what the demo promises in `tests/`;
+//! here it is about the processes together, and about what they tell a person.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "../../../host/tests/gateway/client.rs"]
+mod client;
+mod doors;
+mod history;
+mod input;
+mod place;
+mod process;
+mod sharing;
+mod shop;
+mod stops;

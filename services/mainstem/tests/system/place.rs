@@ -1,0 +1,86 @@
+//! A directory as a user has one: a project file, data, and the log beside them.
+
+use std::cell::{Cell, OnceCell};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use mainstem_host::Store;
+use tempfile::TempDir;
+
+use crate::process::{Ended, Process};
+
+/// Where commands keep the log unless they are told otherwise.
+const DATA: &str = "mainstem-data";
+
+pub struct Place {
+    dir: TempDir,
+    store: OnceCell<Store>,
+    commands: Cell<u32>,
+}
+
+impl Place {
+    /// With a project file that is not applied yet.
+    pub fn new(project: &str) -> Place {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("said")).unwrap();
+        let place = Place {
+            dir,
+            store: OnceCell::new(),
+            commands: Cell::new(0),
+        };
+        place.write("mainstem.yaml", project);
+        place
+    }
+
+    /// With a project in force.
+    pub fn applied(project: &str) -> Place {
+        let place = Place::new(project);
+        place.run(&["apply"]).with(0);
+        place
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.path(DATA)
+    }
+
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        std::fs::write(self.path(name), content).unwrap();
+    }
+
+    /// Starts a command and goes on.
+    pub fn start(&self, args: &[&str]) -> Process {
+        Process::start(self.dir.path(), &self.said(), args, Stdio::null())
+    }
+
+    /// Starts a command that reads what the test sends it.
+    pub fn fed(&self, args: &[&str]) -> Process {
+        Process::start(self.dir.path(), &self.said(), args, Stdio::piped())
+    }
+
+    /// Runs a command to its end.
+    pub fn run(&self, args: &[&str]) -> Ended {
+        self.start(args).end()
+    }
+
+    fn said(&self) -> PathBuf {
+        self.commands.set(self.commands.get() + 1);
+        Path::new(self.dir.path()).join(format!("said/{}", self.commands.get()))
+    }
+
+    /// The log, as this process sees it beside the others.
+    pub fn store(&self) -> &Store {
+        self.store
+            .get_or_init(|| Store::open(&self.data()).unwrap())
+    }
+
+    /// Recomputes everything: no mismatch.
+    #[track_caller]
+    pub fn verify(&self) {
+        let ended = self.run(&["audit", "verify"]).with(0);
+        assert!(ended.out.contains("\n0 mismatches"), "{}", ended.out);
+    }
+}
