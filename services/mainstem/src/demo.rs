@@ -10,8 +10,8 @@ use std::time::Instant;
 use mainstem_host::publisher::{self, Format, Input, Pace, Published};
 use mainstem_host::summary::Summary;
 use mainstem_host::{Store, apply, processor};
-use mainstem_schemas::Span;
 use mainstem_schemas::definition::Project;
+use mainstem_schemas::{EventId, Span};
 
 use crate::cli::Demo;
 use crate::commands::{Done, audit, now};
@@ -56,7 +56,7 @@ pub fn run(options: &Demo) -> Done {
     }
     println!("1. apply     {} (project {})", file.display(), project.name);
     apply::apply(&store, &project, "demo", now())?;
-    play(&store, &project, options.threads)?;
+    let published = play(&store, &project, options.threads)?;
     println!("3. audit     every derived event is recomputed and compared");
     let found = audit::verify(&store, &project, &mut |_| {})?;
     let mut summary = Summary::read(&store, &project, MODEL)?;
@@ -72,7 +72,9 @@ pub fn run(options: &Demo) -> Done {
     }
     println!("\n{}", summary.terminal(&NOTES));
     println!("report       {}", page.display());
-    next_commands(&dir, &data);
+    let source = publisher::source_of(&project, SOURCE)?;
+    let last = EventId::row(source.number, 1, published.accepted.saturating_sub(1));
+    next_commands(&dir, &data, last);
     Ok(if found.is_clean() {
         ExitCode::SUCCESS
     } else {
@@ -102,7 +104,7 @@ fn write_files(dir: &Path) -> Result<(PathBuf, PathBuf), Box<dyn Error>> {
 }
 
 /// The services and the paced publisher.
-fn play(store: &Store, project: &Project, threads: usize) -> Result<(), Box<dyn Error>> {
+fn play(store: &Store, project: &Project, threads: usize) -> Result<Published, Box<dyn Error>> {
     let stop = Stop::listen()?;
     let name = format!("demo-{}", std::process::id());
     let workers = processor::start(store, &processor::Options { threads, name })?;
@@ -130,18 +132,21 @@ fn play(store: &Store, project: &Project, threads: usize) -> Result<(), Box<dyn 
     };
     let published = publisher::publish_paced(store, input, pace);
     workers.stop();
-    published?;
-    Ok(())
+    Ok(published?)
 }
 
-fn next_commands(dir: &Path, data: &Path) {
-    let dir = dir.display();
-    println!("\nTry next:");
-    println!("  mainstem audit verify --dir {dir}");
-    println!("  mainstem check -f {dir}/mainstem.yaml      # then change it, and run check again");
+/// What to try next, as it can be typed here: the program is named as it was called.
+fn next_commands(dir: &Path, data: &Path, last: EventId) {
+    let program = std::env::args().next();
+    let program = program.as_deref().unwrap_or("mainstem");
+    let (dir, data) = (dir.display(), data.display());
     println!(
-        "  mainstem up -f {dir}/mainstem.yaml --dir mine & mainstem publish market {} --pace 7d --dir mine",
-        data.display()
+        "\nTry next: why was the last row predicted so? Then the same loop live, from a file that you may change:"
+    );
+    println!("  {program} audit explain {last} --dir {dir}");
+    println!("  {program} up -f {dir}/mainstem.yaml --dir mine");
+    println!(
+        "  {program} publish {SOURCE} {data} --pace 7d --dir mine      # in a second terminal"
     );
 }
 
