@@ -11,9 +11,11 @@
 
 #[path = "../../../host/tests/gateway/client.rs"]
 mod client;
+mod clock;
 mod doors;
 mod history;
 mod input;
+mod kills;
 mod place;
 mod process;
 mod sharing;
