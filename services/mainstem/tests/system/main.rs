@@ -13,6 +13,7 @@
 mod client;
 mod clock;
 mod doors;
+mod files;
 mod history;
 mod input;
 mod kills;
