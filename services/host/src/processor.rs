@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use mainstem_kernel::log::{CommitError, FetchLimit, LogError};
+use mainstem_kernel::runner::SnapshotEvery;
 use mainstem_kernel::worker::{Crew, Parts};
 use mainstem_rooms::machines::machine;
 use mainstem_rooms::topology::tasks_of;
@@ -94,6 +95,7 @@ fn work(store: &Store, name: &str, stop: &AtomicBool) -> Result<(), StoreError> 
         blobs: store.blobs.clone(),
         factory: Arc::new(machine),
         limit: FetchLimit::default(),
+        snapshots: SnapshotEvery::default(),
     };
     let actuator = TrainerActuator::new(Arc::clone(&store.log), store.blobs.clone(), &project.name);
     let mut crew = Crew::join(parts, name, actuator)?;
@@ -112,6 +114,9 @@ fn work(store: &Store, name: &str, stop: &AtomicBool) -> Result<(), StoreError> 
                 continue;
             }
         };
+        for why in &progress.passed_over {
+            tracing::warn!(why, "a snapshot is passed over");
+        }
         for error in &progress.stopped {
             tracing::error!(%error, "a task stands still");
         }
