@@ -275,7 +275,7 @@ impl Feed {
             factory: Arc::clone(&self.factory),
             resolver: Arc::new(self.blobs.clone()),
             feed,
-            react: |_| vec![],
+            react: Arc::new(|_| vec![]),
         };
         let history = history(&case, &Plan::new(choices.to_vec()), Planted::Nothing).unwrap();
         let output = Partition::new(&self.spec.outputs[0].topic, 0);
@@ -324,6 +324,9 @@ impl<M: Machine> Task for Restored<M> {
     }
     fn is_full(&self) -> bool {
         self.task.is_full()
+    }
+    fn is_paced(&self) -> bool {
+        self.task.is_paced()
     }
     fn outstanding(&self) -> Vec<Effect> {
         self.task.outstanding()
