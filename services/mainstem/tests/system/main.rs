@@ -17,6 +17,8 @@ mod files;
 mod history;
 mod input;
 mod kills;
+mod labels;
+mod models;
 mod place;
 mod process;
 mod sharing;
