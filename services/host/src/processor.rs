@@ -1,7 +1,8 @@
 //! Hosts the tasks: threads that are workers of the log. Any number of processes may do so at once; the log shares
 //! the tasks out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -149,9 +150,9 @@ impl Told {
         self.0
             .retain(|error, since| errors.contains(error) && since.elapsed() < AGAIN);
         for error in errors {
-            if !self.0.contains_key(&error) {
-                tracing::error!(error, "a task stands still");
-                self.0.insert(error, Instant::now());
+            if let Entry::Vacant(place) = self.0.entry(error) {
+                tracing::error!(error = place.key(), "a task stands still");
+                place.insert(Instant::now());
             }
         }
     }
