@@ -9,8 +9,7 @@ use crate::place::Place;
 use crate::shop::{BEGIN, DAY, HEADER, orders, project};
 
 #[test]
-fn labels_that_repeat_change_or_meet_no_prediction_are_told_apart()
- {
+fn labels_that_repeat_change_or_meet_no_prediction_are_told_apart() {
     let initial = "retrain:\n      initial: {at: 2024-01-13}\n";
     let file = project("stream", 2)
         .replace("retrain:\n", initial)
