@@ -3,6 +3,7 @@
 
 use std::error::Error;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -43,7 +44,6 @@ pub fn run(options: &Demo) -> Done {
         Some(dir) => dir.clone(),
         None => fresh_dir()?,
     };
-    let (file, data) = write_files(&dir)?;
     let project = mainstem_project::parse("mainstem.yaml", PROJECT)
         .map_err(|errors| errors.first().map_or_else(String::new, ToString::to_string))?;
     let store = Store::open(&dir)?;
@@ -54,6 +54,8 @@ pub fn run(options: &Demo) -> Done {
         )
         .into());
     }
+    let file = write_new(&dir.join("mainstem.yaml"), PROJECT.as_bytes())?;
+    let data = write_new(&dir.join("electricity.csv"), DATA)?;
     out!("1. apply     {} (project {})", file.display(), project.name);
     apply::apply(&store, &project, "demo", now())?;
     let published = play(&store, &project, options.threads)?;
@@ -89,18 +91,17 @@ fn fresh_dir() -> Result<PathBuf, Box<dyn Error>> {
     Ok(dir)
 }
 
-fn write_files(dir: &Path) -> Result<(PathBuf, PathBuf), Box<dyn Error>> {
-    let (file, data) = (dir.join("mainstem.yaml"), dir.join("electricity.csv"));
-    let named = |error: std::io::Error| {
-        format!(
-            "{}: {error}; name another directory with --dir",
-            dir.display()
-        )
-    };
-    fs::create_dir_all(dir).map_err(named)?;
-    fs::write(&file, PROJECT).map_err(named)?;
-    fs::write(&data, DATA).map_err(named)?;
-    Ok((file, data))
+/// Writes a file that is not there yet.
+fn write_new(path: &Path, bytes: &[u8]) -> Result<PathBuf, Box<dyn Error>> {
+    fs::File::create_new(path)
+        .and_then(|mut file| file.write_all(bytes))
+        .map_err(|error| {
+            format!(
+                "{}: {error}; name an empty directory with --dir",
+                path.display()
+            )
+        })?;
+    Ok(path.to_owned())
 }
 
 /// The services and the paced publisher.
