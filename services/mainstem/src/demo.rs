@@ -56,10 +56,10 @@ pub fn run(options: &Demo) -> Done {
     }
     let file = write_new(&dir.join("mainstem.yaml"), PROJECT.as_bytes())?;
     let data = write_new(&dir.join("electricity.csv"), DATA)?;
-    println!("1. apply     {} (project {})", file.display(), project.name);
+    out!("1. apply     {} (project {})", file.display(), project.name);
     apply::apply(&store, &project, "demo", now())?;
     let published = play(&store, &project, options.threads)?;
-    println!("3. audit     every derived event is recomputed and compared");
+    out!("3. audit     every derived event is recomputed and compared");
     let found = audit::verify(&store, &project, &mut |_| {})?;
     let mut summary = Summary::read(&store, &project, MODEL)?;
     summary.set_audit(&found);
@@ -72,8 +72,8 @@ pub fn run(options: &Demo) -> Done {
             serde_json::to_string_pretty(&summary.to_json())? + "\n",
         )?;
     }
-    println!("\n{}", summary.terminal(&NOTES));
-    println!("report       {}", page.display());
+    out!("\n{}", summary.terminal(&NOTES));
+    out!("report       {}", page.display());
     let source = publisher::source_of(&project, SOURCE)?;
     let last = EventId::row(source.number, 1, published.accepted.saturating_sub(1));
     next_commands(&dir, &data, last);
@@ -141,14 +141,12 @@ fn next_commands(dir: &Path, data: &Path, last: EventId) {
     let program = std::env::args().next();
     let program = program.as_deref().unwrap_or("mainstem");
     let (dir, data) = (dir.display(), data.display());
-    println!(
+    out!(
         "\nTry next: why was the last row predicted so? Then the same loop live, from a file that you may change:"
     );
-    println!("  {program} audit explain {last} --dir {dir}");
-    println!("  {program} up -f {dir}/mainstem.yaml --dir mine");
-    println!(
-        "  {program} publish {SOURCE} {data} --pace 7d --dir mine      # in a second terminal"
-    );
+    out!("  {program} audit explain {last} --dir {dir}");
+    out!("  {program} up -f {dir}/mainstem.yaml --dir mine");
+    out!("  {program} publish {SOURCE} {data} --pace 7d --dir mine      # in a second terminal");
 }
 
 mod progress {
@@ -173,7 +171,7 @@ mod progress {
 
     impl Progress {
         pub fn new(store: &Store, project: &Project, model: &str) -> Result<Self, Box<dyn Error>> {
-            println!(
+            out!(
                 "2. publish   arrivals, a week of event time a step; features, predictions, labels, drift follow"
             );
             let followed = ["triggers", "runs", "models", "deployments"]
@@ -204,7 +202,7 @@ mod progress {
                 *from = next.unwrap_or(*from);
             }
             let date = until.to_string();
-            println!(
+            out!(
                 "   {}  {:>6} rows  {}",
                 &date[..10.min(date.len())],
                 published.accepted,

@@ -19,7 +19,7 @@ pub fn check(file: &Path) -> Done {
         plural(project.models.len(), "model"),
     ]
     .join(", ");
-    println!(
+    out!(
         "{}: project {} is sound ({objects})",
         file.display(),
         project.name
@@ -41,18 +41,18 @@ pub fn apply(options: &Apply) -> Done {
     };
     let done = if options.dry_run { "would be" } else { "is" };
     match plan {
-        Plan::Unchanged => println!(
+        Plan::Unchanged => out!(
             "project {} is in force as it stands: nothing changes",
             project.name
         ),
-        Plan::First => println!(
+        Plan::First => out!(
             "project {} {done} in force in {}",
             project.name,
             options.dir.dir.display()
         ),
         Plan::Changes(lines) => {
-            println!("project {} {done} changed:", project.name);
-            lines.iter().for_each(|line| println!("  {line}"));
+            out!("project {} {done} changed:", project.name);
+            lines.iter().for_each(|line| out!("  {line}"));
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -58,12 +58,12 @@ fn serve(options: &Up, services: &[Service]) -> Done {
             Service::Gateway => {
                 match gateway::start(&store, &gateway::Options { port: options.port }) {
                     Ok(handle) => {
-                        println!("listening on http://{}", handle.address());
+                        out!("listening on http://{}", handle.address());
                         running.gateway = Some(handle);
                     }
                     // A second `up` is one more worker: only its port is taken.
                     Err(error) if services.len() > 1 => {
-                        eprintln!("mainstem: {error}; going on as a worker")
+                        err!("mainstem: {error}; going on as a worker")
                     }
                     Err(error) => return Err(error.into()),
                 }
@@ -74,7 +74,7 @@ fn serve(options: &Up, services: &[Service]) -> Done {
             Service::Clock => {}
         }
     }
-    println!(
+    out!(
         "project {} is up in {}; Ctrl-C stops it",
         project.name,
         options.dir.dir.display()
@@ -83,7 +83,7 @@ fn serve(options: &Up, services: &[Service]) -> Done {
         std::thread::sleep(LOOK);
     }
     running.stop();
-    println!("stopped; start again to go on where it was");
+    out!("stopped; start again to go on where it was");
     Ok(ExitCode::SUCCESS)
 }
 
