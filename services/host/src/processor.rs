@@ -131,16 +131,10 @@ fn work(store: &Store, name: &str, stop: &AtomicBool) -> Result<(), StoreError> 
             let tasks: Vec<&str> = held.iter().map(|task| task.0.as_str()).collect();
             tracing::info!(tasks = tasks.join(" "), "the worker's share changed");
         }
-<<<<<<< HEAD
         for why in &progress.passed_over {
             tracing::warn!(why, "a snapshot is passed over");
         }
-        for error in &progress.stopped {
-            tracing::error!(%error, "a task stands still");
-        }
-=======
         told.tell(&progress.stopped);
->>>>>>> system
         if !progress.stopped.is_empty() {
             std::thread::sleep(REST);
         } else if progress.commits == 0 {
