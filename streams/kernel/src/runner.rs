@@ -1,6 +1,7 @@
 //! One task's turns: fetch, resolve, fold, seal. Nothing is committed here; the worker does that.
 
 mod snapshot;
+mod ticks;
 
 use mainstem_schemas::events::{Event, InputPosition, Turn};
 use mainstem_schemas::partition::partition_of;
@@ -79,6 +80,8 @@ pub struct Runner {
     positions: Vec<u64>,
     last: (i64, Digest),
     batches: Vec<Batch>,
+    /// Ticks that were folded since the last turn and brought about nothing.
+    idle: Batch,
     outbox: Outbox,
     every: SnapshotEvery,
     snapshot: snapshot::Last,
@@ -92,6 +95,7 @@ impl Runner {
         Runner {
             positions: vec![0; partitions.len()],
             batches: vec![Batch::new(); partitions.len()],
+            idle: Batch::new(),
             outbox: Outbox::new(&spec.outputs),
             known: Known::default(),
             last: (0, Digest::default()),
@@ -147,8 +151,15 @@ impl Runner {
         if self.batches.iter().all(Batch::is_empty) {
             return self.stuck(reader).map(|()| None);
         }
+        if self.ticks_come_first() {
+            return self.seal_ticks(blobs).map(Some);
+        }
         self.hold_data_back(limit);
+        let before = self.before_idle_ticks();
         self.fold(resolver)?;
+        if self.keep_idle_ticks(before) {
+            return Ok(None);
+        }
         self.seal(blobs)
             .map(Some)
             .map_err(|fault| self.fault(fault))
@@ -171,6 +182,9 @@ impl Runner {
         self.fetch(reader, limit)?;
         let behind = |batch: &Batch| batch.len() >= limit.records || batch.bytes() >= limit.bytes;
         let behind = self.batches[rank::CLOCK..].iter().any(behind);
+        if self.ticks_come_first() {
+            return self.seal_ticks(blobs).map(Some);
+        }
         self.hold_data_back(limit);
         self.fold(resolver)?;
         if !behind {
@@ -216,8 +230,8 @@ impl Runner {
         rank: usize,
         limit: FetchLimit,
     ) -> Result<(), LogError> {
+        let mut from = self.next(rank);
         let (partition, batch) = (&self.partitions[rank], &mut self.batches[rank]);
-        let mut from = self.positions[rank];
         loop {
             let left = FetchLimit {
                 records: limit.records - batch.len(),
@@ -293,6 +307,7 @@ impl Runner {
 
     fn seal(&mut self, blobs: &dyn Blobs) -> Result<Commit, Fault> {
         let outputs = self.outbox.take()?;
+        self.take_idle_ticks();
         let mut runs = Vec::new();
         for (rank, batch) in self.batches.iter().enumerate() {
             if let Some(last) = batch.offsets().last() {

@@ -14,6 +14,7 @@ use mainstem_kernel::testkit::harness::MemoryBlobs;
 use mainstem_kernel::testkit::toys::{self, Bug, Summing};
 use mainstem_kernel::worker::{Crew, Inert, Parts};
 use mainstem_kernel::{Machine, Outbox, Run, TopicSpec};
+use mainstem_schemas::definition::Clock;
 use mainstem_schemas::{Batch, Envelope, EventId, Millis};
 
 use crate::{at, input, numbers, spec};
@@ -165,4 +166,86 @@ fn a_step_that_is_too_long_to_be_held_is_told_and_not_waited_for() {
         }
     };
     assert!(told.contains("shorter --pace"), "{told}");
+}
+
+/// A runner on a log of the wall clock.
+fn of_the_wall(log: &MemoryLog) -> Runner {
+    let project = mainstem_schemas::definition::Project {
+        clock: Clock::Wall,
+        ..toys::project()
+    };
+    let (_, _, definitions) = toys::preamble_of(&project);
+    append(log, "definitions", definitions);
+    let spec = spec(
+        "sum/toy/0",
+        vec![input("numbers", Mode::Immediate)],
+        &["sums"],
+    );
+    let bug = Bug::Nothing;
+    Runner::new(spec.clone(), Box::new(Frame::new(Summing { bug }, spec)))
+}
+
+#[test]
+fn ticks_that_bring_about_nothing_wait_for_the_next_turn() {
+    let log = log_of(&["numbers", "sums"]);
+    let mut runner = of_the_wall(&log);
+    let (catalog, _, definitions) = toys::preamble();
+    let (blobs, mut reader) = (MemoryBlobs::default(), log.clone());
+    let mut turn = || {
+        let commit = runner.turn(&mut reader, &Nothing, &blobs, FetchLimit::default());
+        let turn = commit.unwrap()?.turn.unwrap();
+        Some(
+            turn.runs
+                .iter()
+                .map(|run| {
+                    (
+                        run.topic.rsplit('.').next().unwrap().to_owned(),
+                        run.first,
+                        run.count,
+                    )
+                })
+                .collect::<Vec<_>>(),
+        )
+    };
+    turn().unwrap();
+    let mut now = 0;
+    let mut tick = || {
+        now += 1;
+        append(&log, "clock", toys::tick(&catalog, now, now));
+    };
+    let run = |topic: &str, first, count| (topic.to_owned(), first, count);
+    for _ in 0..7 {
+        tick();
+        assert_eq!(turn(), None);
+    }
+    append(&log, "numbers", numbers([1.0], 1));
+    assert_eq!(turn(), Some(vec![run("clock", 0, 7), run("numbers", 0, 1)]));
+    // A definition is folded before the ticks of its turn: those that came before it have their own.
+    tick();
+    assert_eq!(turn(), None);
+    append(&log, "definitions", definitions);
+    tick();
+    assert_eq!(turn(), Some(vec![run("clock", 7, 1)]));
+    // The definition is the stream clock's: each tick has its turn.
+    assert_eq!(
+        turn(),
+        Some(vec![run("definitions", 2, 1), run("clock", 8, 1)])
+    );
+    tick();
+    assert_eq!(turn(), Some(vec![run("clock", 9, 1)]));
+}
+
+#[test]
+fn ticks_do_not_wait_for_ever() {
+    let log = log_of(&["numbers", "sums"]);
+    let mut runner = of_the_wall(&log);
+    let (catalog, ..) = toys::preamble();
+    let (blobs, mut reader) = (MemoryBlobs::default(), log.clone());
+    let mut turns = 0;
+    for now in 1..=600 {
+        append(&log, "clock", toys::tick(&catalog, now, now));
+        let commit = runner.turn(&mut reader, &Nothing, &blobs, FetchLimit::default());
+        turns += i32::from(commit.unwrap().is_some());
+    }
+    assert_eq!(turns, 1 + 599 / 60);
 }
