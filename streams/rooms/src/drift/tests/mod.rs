@@ -207,6 +207,18 @@ impl Feed {
         self.add(1, batch)
     }
 
+    /// Another definition.
+    fn define(&mut self, project: &Project) -> &mut Self {
+        let (_, _, definitions) = toys::preamble_of(project);
+        let partition = self.begin[1].0.clone();
+        self.steps
+            .last_mut()
+            .unwrap()
+            .1
+            .push((partition, definitions));
+        self
+    }
+
     /// A version of these references, champion from the last tick on or shadow.
     fn deploy(&mut self, version: &str, role: Role, references: &[&ReferenceProfile]) -> &mut Self {
         for reference in references {
