@@ -225,6 +225,16 @@ impl<A: Actuator> Crew<A> {
                 self.waiting.insert(gained.clone(), spec.clone());
             }
         }
+        // A definition may give a task other inputs: it is built anew, and goes on after its last turn.
+        for spec in tasks {
+            let owned = self.owned.get(&spec.id).map(|owned| &owned.runner.spec);
+            let known = owned.or_else(|| self.waiting.get(&spec.id));
+            if known.is_some_and(|known| known != spec) {
+                self.owned.remove(&spec.id);
+                self.pending.retain(|commit| commit.task != spec.id);
+                self.waiting.insert(spec.id.clone(), spec.clone());
+            }
+        }
     }
 
     /// Whatever was folded and not written is folded again from the last turn.

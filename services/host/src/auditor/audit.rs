@@ -304,7 +304,8 @@ impl<'a> Audit<'a> {
         self.batches
             .resize_with(turn.runs.len().max(self.batches.len()), Batch::new);
         for (taken, batch) in turn.runs.iter().zip(&mut self.batches) {
-            let stood = task.link.position(&taken.topic, taken.partition);
+            let (topic, index, first) = (&taken.topic, taken.partition, taken.first);
+            let stood = task.link.position(topic, index, first);
             let from = if gap { taken.first } else { stood };
             let from = u64::try_from(from).unwrap_or(0);
             let reader = self.reader.as_mut();

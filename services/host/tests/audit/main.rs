@@ -5,6 +5,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod definitions;
 mod doors;
 mod log;
 mod whole;
