@@ -60,7 +60,8 @@ impl<'a> Pacer<'a> {
     /// # Errors
     /// The log's.
     pub fn new(log: &'a dyn Log, project: &str, tasks: Vec<TaskSpec>) -> Result<Self, PaceError> {
-        let mut reader = log.reader()?;
+        // Fenced first: what is read then is all that there will be of the older pacer.
+        let (writer, mut reader) = (log.writer("clock")?, log.reader()?);
         let catalog = crate::worker::read_catalog(reader.as_mut(), project)?;
         let still = ["clock", "turns", "snapshots"].map(|name| topics::fixed(project, name));
         let watched = log.topics()?.into_iter().filter(|topic| {
@@ -83,7 +84,6 @@ impl<'a> Pacer<'a> {
                 }
             },
         )?;
-        let writer = log.writer("clock")?;
         Ok(Pacer {
             log,
             reader,

@@ -5,11 +5,9 @@
 //! A slot that another process takes over is left to it: the door goes on with the next one. So any number of gateways
 //! serve one model, each with a chain of turns of its own.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use mainstem_kernel::log::{Commit, CommitError, FetchLimit, LogError, Reader, Worker};
@@ -23,9 +21,9 @@ use mainstem_schemas::definition::Project;
 use mainstem_schemas::events::{Event, PredictionMade};
 use tokio::sync::oneshot;
 
-use super::lock;
+use super::answered::{Answered, OtherQuestion};
 use crate::resolver::StoreResolver;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// How long a door rests until it folds what came meanwhile, though nobody asks: a day of ticks would make the first
 /// question of the morning wait, and a turn a minute is little to store.
@@ -58,111 +56,27 @@ pub(super) enum DoorError {
     /// The door cannot work.
     #[error("the door of the model stands still: {0}")]
     Stands(String),
+    /// The key is another question's.
+    #[error(transparent)]
+    OtherQuestion(#[from] OtherQuestion),
     /// The gateway stops.
     #[error("the gateway stops; ask again when it is back")]
     Stopped,
 }
 
-type Reply = oneshot::Sender<Result<Predicted, DoorError>>;
+/// Where an answer goes.
+pub(super) type Reply = oneshot::Sender<Result<Predicted, DoorError>>;
 
-struct Asked {
-    question: String,
-    reply: Reply,
-}
-
-struct Thread {
-    questions: Sender<Asked>,
-    handle: JoinHandle<()>,
-}
-
-/// The doors of all models, each opened by the first question.
-pub(super) struct Doors {
-    store: Store,
-    resolver: Arc<StoreResolver>,
-    stopping: Arc<AtomicBool>,
-    threads: Mutex<BTreeMap<String, Thread>>,
-}
-
-impl Doors {
-    pub fn new(store: &Store, stopping: Arc<AtomicBool>) -> Self {
-        let resolver = Arc::new(StoreResolver::new(store.blobs.clone()));
-        Doors {
-            store: store.clone(),
-            resolver,
-            stopping,
-            threads: Mutex::default(),
-        }
-    }
-
-    /// Asks the door of a model that the project has.
-    pub fn ask(
-        &self,
-        project: &Arc<Project>,
-        model: &str,
-        question: Question,
-    ) -> oneshot::Receiver<Result<Predicted, DoorError>> {
-        let (reply, answer) = oneshot::channel();
-        let mut asked = Asked {
-            question: question.to_json(),
-            reply,
-        };
-        let mut threads = lock(&self.threads);
-        if self.stopping.load(Ordering::SeqCst) {
-            let _ = asked.reply.send(Err(DoorError::Stopped));
-            return answer;
-        }
-        if let Some(thread) = threads.get(model) {
-            match thread.questions.send(asked) {
-                Ok(()) => return answer,
-                // It panicked; another takes its place.
-                Err(back) => asked = back.0,
-            }
-        }
-        match self.open(project, model) {
-            Ok(thread) => {
-                let _ = thread.questions.send(asked);
-                threads.insert(model.to_owned(), thread);
-            }
-            Err(error) => {
-                let _ = asked
-                    .reply
-                    .send(Err(DoorError::Stands(format!("no thread: {error}"))));
-            }
-        }
-        answer
-    }
-
-    fn open(&self, project: &Arc<Project>, model: &str) -> std::io::Result<Thread> {
-        let (questions, waiting) = channel();
-        let door = Door {
-            store: self.store.clone(),
-            resolver: Arc::clone(&self.resolver),
-            project: Arc::clone(project),
-            model: model.to_owned(),
-            stopping: Arc::clone(&self.stopping),
-            slot: 0,
-            lease: None,
-        };
-        let body = move || door.run(&waiting);
-        let handle = std::thread::Builder::new()
-            .name(format!("door {model}"))
-            .spawn(body)?;
-        Ok(Thread { questions, handle })
-    }
-
-    /// Lets go of the slots.
-    pub fn close(&self) {
-        for (model, thread) in std::mem::take(&mut *lock(&self.threads)) {
-            drop(thread.questions);
-            if thread.handle.join().is_err() {
-                tracing::error!(model, "a door panicked");
-            }
-        }
-    }
+/// A question that waits.
+pub(super) struct Asked {
+    pub question: Question,
+    /// Whether it may have been sent before.
+    pub keyed: bool,
+    pub reply: Reply,
 }
 
 /// One model's door.
-struct Door {
+pub(super) struct Door {
     store: Store,
     resolver: Arc<StoreResolver>,
     project: Arc<Project>,
@@ -170,6 +84,7 @@ struct Door {
     stopping: Arc<AtomicBool>,
     slot: u32,
     lease: Option<Lease>,
+    answered: Option<Answered>,
 }
 
 /// A slot that is owned, and the task on it.
@@ -189,6 +104,9 @@ enum Broken {
     Stands(String),
 }
 
+/// What was answered to a question that was sent before.
+type Before = Result<Vec<PredictionMade>, OtherQuestion>;
+
 /// What the room says to a question.
 type Told = Result<Vec<Answer>, Refused>;
 
@@ -205,7 +123,28 @@ impl From<LogError> for Broken {
 }
 
 impl Door {
-    fn run(mut self, waiting: &Receiver<Asked>) {
+    /// A door that owns no slot yet.
+    pub fn new(
+        store: Store,
+        resolver: Arc<StoreResolver>,
+        project: Arc<Project>,
+        model: &str,
+        stopping: Arc<AtomicBool>,
+    ) -> Self {
+        Door {
+            store,
+            resolver,
+            project,
+            model: model.to_owned(),
+            stopping,
+            slot: 0,
+            lease: None,
+            answered: None,
+        }
+    }
+
+    /// Serves until nobody can ask any more.
+    pub fn run(mut self, waiting: &Receiver<Asked>) {
         loop {
             match waiting.recv_timeout(IDLE) {
                 Ok(first) => {
@@ -227,9 +166,49 @@ impl Door {
     }
 
     fn serve(&mut self, asked: Vec<Asked>) {
+        let (mut fresh, mut later) = (Vec::<Asked>::new(), Vec::new());
+        for one in asked {
+            // The same question twice at once: the second finds the answer of the first.
+            if one.keyed && fresh.iter().any(|other| is_same(other, &one)) {
+                later.push(one);
+                continue;
+            }
+            match one.keyed.then(|| self.before(&one.question)).transpose() {
+                Ok(None | Some(None)) => fresh.push(one),
+                Ok(Some(Some(told))) => {
+                    let made = told.map(|made| Predicted { made });
+                    let _ = one.reply.send(made.map_err(DoorError::OtherQuestion));
+                }
+                Err(why) => {
+                    let _ = one.reply.send(Err(DoorError::Stands(why.to_string())));
+                }
+            }
+        }
+        if !fresh.is_empty() {
+            self.serve_fresh(fresh);
+        }
+        if !later.is_empty() {
+            self.serve(later);
+        }
+    }
+
+    /// The answer that a question got before. The slot is owned first: what an older owner wrote is all there then.
+    fn before(&mut self, question: &Question) -> Result<Option<Before>, StoreError> {
+        // What is wrong with the slot shows when the question is asked.
+        let _ = self.lease();
+        if self.answered.is_none() {
+            self.answered = Some(Answered::new(&self.store, &self.project, &self.model)?);
+        }
+        match &mut self.answered {
+            Some(answered) => Ok(answered.find(question)?),
+            None => Ok(None),
+        }
+    }
+
+    fn serve_fresh(&mut self, asked: Vec<Asked>) {
         let (questions, replies): (Vec<String>, Vec<Reply>) = asked
             .into_iter()
-            .map(|asked| (asked.question, asked.reply))
+            .map(|asked| (asked.question.to_json(), asked.reply))
             .unzip();
         match self.answer(&questions) {
             Ok(told) => {
@@ -392,6 +371,11 @@ fn send(
         sent = worker.commit(std::slice::from_ref(commit));
     }
     sent
+}
+
+fn is_same(one: &Asked, other: &Asked) -> bool {
+    let origin = |asked: &Asked| asked.question.rows.first().map(|row| row.origin);
+    origin(one) == origin(other)
 }
 
 fn predicted(answers: Vec<Answer>) -> Predicted {

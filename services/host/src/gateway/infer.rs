@@ -38,12 +38,12 @@ pub(super) async fn infer(
         Ok(project)
     })
     .await?;
-    let id = match key {
+    let id = match &key {
         Some(key) => EventId::named("request", key.as_bytes()),
         None => EventId::named("request", &random().map_err(models::problem)?),
     };
     let question = question(&project, &model, &request, id, &actor)?;
-    let asked = gateway.doors.ask(&project, &model, question);
+    let asked = gateway.doors.ask(&project, &model, question, key.is_some());
     let predicted = asked.await.map_err(|_| panicked())?.map_err(problem)?;
     Ok(told(&project, &model, &request, id, &predicted))
 }
@@ -132,6 +132,7 @@ fn problem(error: DoorError) -> Problem {
     let said = error.to_string();
     let refused = match &error {
         DoorError::Refused(refused) => refused.downcast_ref::<NotAnswered>(),
+        DoorError::OtherQuestion(_) => return Problem::unprocessable(said),
         DoorError::Stands(_) | DoorError::Stopped => None,
     };
     match refused {

@@ -15,9 +15,11 @@
 //! of the loopback address are answered to (`origin`), so that no web page can reach the log through a browser.
 
 mod actor;
+mod answered;
 pub mod ask;
 mod body;
 mod doors;
+mod hall;
 mod health;
 mod infer;
 mod models;
@@ -103,7 +105,7 @@ pub(crate) struct Gateway {
     store: Store,
     projects: projects::Projects,
     publications: publications::Publications,
-    doors: doors::Doors,
+    doors: hall::Doors,
     /// Whoever waits for an answer gives up.
     stopping: Arc<AtomicBool>,
 }
@@ -128,7 +130,7 @@ pub fn start(store: &Store, options: &Options) -> Result<Handle, GatewayError> {
         store: store.clone(),
         projects: projects::Projects::default(),
         publications: publications::Publications::default(),
-        doors: doors::Doors::new(store, Arc::clone(&stopping)),
+        doors: hall::Doors::new(store, Arc::clone(&stopping)),
         stopping,
     });
     let (stop, stopped) = watch::channel(false);

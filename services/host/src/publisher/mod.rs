@@ -18,9 +18,6 @@ use crate::store::{Store, StoreError};
 pub use paced::{Pace, publish_paced};
 pub use publication::Publication;
 
-/// Rows of one append: large enough that the flush of a commit is shared by many, small enough to be one.
-const CHUNK: usize = 1_000;
-
 /// Why publishing stopped. What was appended stays; `--resume` goes on after it.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
@@ -127,7 +124,7 @@ pub fn publish<R: BufRead>(store: &Store, input: Input<'_, R>) -> Result<Publish
     let mut published = Published::default();
     for row in rows {
         publication.put(row?, &mut published)?;
-        if publication.buffered() >= CHUNK {
+        if publication.is_full() {
             publication.flush()?;
         }
     }

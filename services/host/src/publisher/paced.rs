@@ -8,7 +8,7 @@ use mainstem_schemas::definition::Clock;
 use mainstem_schemas::events::Event;
 use mainstem_schemas::{Millis, Span, topics};
 
-use super::{CHUNK, Input, PublishError, Published, open, time_of};
+use super::{Input, PublishError, Published, open, time_of};
 use crate::store::{Store, each_event};
 use mainstem_kernel::log::Partition;
 
@@ -55,7 +55,7 @@ pub fn publish_paced<R: BufRead>(
                 opened = Some(until);
             }
             publication.put(row, &mut published)?;
-            if publication.buffered() >= CHUNK {
+            if publication.is_full() {
                 publication.flush()?;
                 if (pace.stop)() {
                     return Err(PaceError::Stopped.into());

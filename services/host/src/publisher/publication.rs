@@ -17,6 +17,12 @@ use crate::store::{Store, each_event};
 /// How often an append that was aborted is sent again before the publication stops.
 const RETRIES: usize = 20;
 
+/// Rows of one append: large enough that the flush of a commit is shared by many, small enough to be one.
+const CHUNK: usize = 1_000;
+
+/// Bytes of one append: a row may have a mebibyte, and a thousand of those would be more than a log takes at once.
+const CHUNK_BYTES: usize = 8 << 20;
+
 /// A publication that is being written.
 pub struct Publication {
     writer: Box<dyn Writer>,
@@ -32,6 +38,7 @@ pub struct Publication {
     skip: Option<u64>,
     batches: BTreeMap<Partition, Batch>,
     buffered: usize,
+    bytes: usize,
     last_time: Millis,
 }
 
@@ -128,14 +135,15 @@ impl Publication {
             skip,
             batches: BTreeMap::new(),
             buffered: 0,
+            bytes: 0,
             last_time: Millis::default(),
         })
     }
 
-    /// Rows that wait for the next append.
+    /// Whether what waits is enough for an append.
     #[must_use]
-    pub fn buffered(&self) -> usize {
-        self.buffered
+    pub fn is_full(&self) -> bool {
+        self.buffered >= CHUNK || self.bytes >= CHUNK_BYTES
     }
 
     /// Whether the log holds a row already.
@@ -157,10 +165,12 @@ impl Publication {
         match row.outcome {
             Ok(good) => {
                 published.accepted += 1;
+                self.bytes += good.body.len();
                 self.accept(row.row, &good);
             }
             Err(reject) => {
                 published.rejected += 1;
+                self.bytes += reject.bytes.len();
                 self.reject(row.row, row.line, reject)?;
             }
         }
@@ -233,7 +243,7 @@ impl Publication {
             return Ok(());
         }
         let records: Vec<_> = std::mem::take(&mut self.batches).into_iter().collect();
-        self.buffered = 0;
+        (self.buffered, self.bytes) = (0, 0);
         for _ in 0..RETRIES {
             match self.writer.append(&records) {
                 Err(CommitError::Aborted(_)) => {}

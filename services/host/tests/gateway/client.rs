@@ -1,6 +1,6 @@
 //! A client of a few lines: one connection a request, as simple as HTTP allows.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -50,6 +50,17 @@ pub fn request(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Reply {
+    try_request(address, method, path, headers, body).unwrap()
+}
+
+/// A request to a gateway that may be gone at any moment.
+pub fn try_request(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> io::Result<Reply> {
     let mut text = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n");
     if !headers.iter().any(|(name, _)| *name == "host") {
         text.push_str(&format!("host: {address}\r\n"));
@@ -58,28 +69,30 @@ pub fn request(
         text.push_str(&format!("{name}: {value}\r\n"));
     }
     text.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream
-        .set_read_timeout(Some(Duration::from_secs(60)))
-        .unwrap();
-    stream.write_all(text.as_bytes()).unwrap();
-    stream.write_all(body).unwrap();
-    read(stream)
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    stream.write_all(text.as_bytes())?;
+    stream.write_all(body)?;
+    try_read(stream)
 }
 
-pub fn read(mut stream: TcpStream) -> Reply {
+pub fn read(stream: TcpStream) -> Reply {
+    try_read(stream).unwrap()
+}
+
+fn try_read(mut stream: TcpStream) -> io::Result<Reply> {
     let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).unwrap();
-    let text = String::from_utf8(bytes).unwrap();
+    stream.read_to_end(&mut bytes)?;
+    let text = String::from_utf8(bytes).map_err(io::Error::other)?;
     let (head, body) = text
         .split_once("\r\n\r\n")
-        .unwrap_or_else(|| panic!("no answer: {text:?}"));
+        .ok_or_else(|| io::Error::other(format!("no answer: {text:?}")))?;
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Reply {
+    Ok(Reply {
         status,
         head: head.to_owned(),
         body: body.to_owned(),
-    }
+    })
 }
 
 pub fn get(address: SocketAddr, path: &str) -> Reply {

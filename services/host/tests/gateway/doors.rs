@@ -300,19 +300,37 @@ fn two_gateways_answer_side_by_side() {
 }
 
 #[test]
-fn a_key_makes_the_origins_the_same() {
+fn a_question_that_is_sent_again_under_its_key_gets_its_answer_and_no_second_event() {
     let shop = open();
-    let (handle, address) = shop.serve();
-    let body = ask(json!([0, 1]), 1, json!({"entity": "ada"}));
-    let origin = |key: &str| {
+    let send = |address, key: &str, inputs: Value| {
+        let body = ask(inputs, 2, json!({"entity": "ada"}));
         let headers = [JSON, ("idempotency-key", key)];
-        request(address, "POST", INFER, &headers, body.as_bytes()).json()["parameters"]["origins"]
-            [0]
-        .clone()
+        request(address, "POST", INFER, &headers, body.as_bytes())
     };
-    assert_eq!(origin("k1"), origin("k1"));
-    assert_ne!(origin("k1"), origin("k2"));
+    let rows = || json!([[0, 1], [null, 0]]);
+    let (handle, address) = shop.serve();
+    let first = send(address, "k1", rows()).json();
+    assert_eq!(send(address, "k1", rows()).json(), first);
+    // Sent twice at once, too.
+    let both = std::thread::scope(|scope| {
+        let threads = [(); 8].map(|()| scope.spawn(|| send(address, "k2", rows()).json()));
+        threads.map(|thread| thread.join().unwrap())
+    });
+    assert!(
+        both.iter()
+            .all(|answer| *answer == both[0] && *answer != first)
+    );
     handle.stop();
+    // A champion that came meanwhile does not change what was answered.
+    shop.write("deployments", [shop.started("v2", shop.model(0))]);
+    let (handle, address) = shop.serve();
+    assert_eq!(send(address, "k1", rows()).json(), first);
+    let other = send(address, "k1", json!([[0, 1], [1, 0]]));
+    let why = other.problem(422, "unprocessable", INFER);
+    assert!(why.contains("a key of its own"), "{why}");
+    handle.stop();
+    assert_eq!(shop.predictions().len(), 4, "two questions of two rows");
+    assert_eq!(unexpected(&audit(&shop)), [] as [&str; 0]);
 }
 
 #[test]

@@ -303,6 +303,28 @@ fn a_line_of_a_gibibyte_costs_no_memory_and_no_good_row() {
 }
 
 #[test]
+fn long_rows_are_appended_a_few_at_a_time() {
+    let fields = "at: long, note: string}";
+    let place = Place::applied(&project("wall", 1).replace("at: long}", fields));
+    let mut publisher = place.fed(&["publish", "orders", "-", "--format", "csv"]);
+    let mut input = publisher.input();
+    writeln!(input, "customer,amount,paid,at,note").unwrap();
+    let note = "x".repeat(1_000_000);
+    for number in 0..100 {
+        writeln!(input, "c{number},1,true,{BEGIN},{note}").unwrap();
+    }
+    assert!(
+        publisher.peak_memory() < 100_000,
+        "{} kB",
+        publisher.peak_memory()
+    );
+    drop(input);
+    let ended = publisher.end().with(0);
+    assert!(ended.out.contains("100 records in"), "{}", ended.out);
+    assert_eq!(place.count("arrivals.orders"), 100);
+}
+
+#[test]
 fn rows_out_of_order_and_of_the_far_future_are_quarantined_whole() {
     let place = Place::applied(&project("wall", 1));
     let row = |name: &str, at: i64| format!("{name},1,true,{at}\n");

@@ -11,9 +11,12 @@
 
 #[path = "../../../host/tests/gateway/client.rs"]
 mod client;
+mod clock;
 mod doors;
+mod files;
 mod history;
 mod input;
+mod kills;
 mod place;
 mod process;
 mod sharing;

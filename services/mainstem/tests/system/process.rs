@@ -116,7 +116,7 @@ impl Process {
     }
 
     /// SIGKILL.
-    pub fn kill(mut self) {
+    pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }

@@ -80,7 +80,7 @@ fn taken(place: &Place) -> BTreeMap<String, i64> {
 fn processes_share_the_tasks_and_do_nothing_twice() {
     let place = Place::applied(&project("wall", 8));
     let _clock = place.start(&["run", "clock"]);
-    let (first, second, third) = (processor(&place), processor(&place), processor(&place));
+    let (first, mut second, third) = (processor(&place), processor(&place), processor(&place));
     let shares = shared_out(&place, &[&first, &second, &third]);
 
     // Nobody comes or goes: who has a task now took its turns.
