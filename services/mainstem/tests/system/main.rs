@@ -19,6 +19,7 @@ mod input;
 mod kills;
 mod place;
 mod process;
+mod publish;
 mod sharing;
 mod shop;
 mod stops;
