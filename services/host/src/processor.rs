@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use mainstem_kernel::log::{CommitError, FetchLimit, LogError};
-use mainstem_kernel::runner::TaskError;
+use mainstem_kernel::runner::{SnapshotEvery, TaskError};
 use mainstem_kernel::worker::{Crew, Parts};
 use mainstem_rooms::machines::machine;
 use mainstem_rooms::topology::tasks_of;
@@ -101,6 +101,7 @@ fn work(store: &Store, name: &str, stop: &AtomicBool) -> Result<(), StoreError> 
         blobs: store.blobs.clone(),
         factory: Arc::new(machine),
         limit: FetchLimit::default(),
+        snapshots: SnapshotEvery::default(),
     };
     let actuator = TrainerActuator::new(Arc::clone(&store.log), store.blobs.clone(), &project.name);
     let mut crew = Crew::join(parts, name, actuator)?;
@@ -129,6 +130,9 @@ fn work(store: &Store, name: &str, stop: &AtomicBool) -> Result<(), StoreError> 
             held = crew.tasks().cloned().collect();
             let tasks: Vec<&str> = held.iter().map(|task| task.0.as_str()).collect();
             tracing::info!(tasks = tasks.join(" "), "the worker's share changed");
+        }
+        for why in &progress.passed_over {
+            tracing::warn!(why, "a snapshot is passed over");
         }
         told.tell(&progress.stopped);
         if !progress.stopped.is_empty() {

@@ -57,6 +57,9 @@ enum Slot {
 /// Times that can be written with four digits for the year, and so read back.
 const TIMES: (Millis, Millis) = (Millis(-62_167_219_200_000), Millis(253_402_300_799_999));
 
+/// Bytes of a record beside its key and its body: five headers and the framing have some 200, a file's name at most 255.
+const HEADERS: usize = 1 << 10;
+
 impl Encoder {
     /// The encoder of a source.
     ///
@@ -163,8 +166,15 @@ impl Encoder {
                 }
             }
         }
+        let key = self.key()?;
+        let length = key.len() + body.len() + HEADERS;
+        if length > RECORD_LIMIT {
+            return Err(Fault::row(format!(
+                "the record has {length} bytes with its key and headers, and at most {RECORD_LIMIT} are taken, for a broker refuses more by default; shorten it, or keep large values elsewhere and publish where they are"
+            )));
+        }
         Ok(Good {
-            key: self.key()?,
+            key,
             event_time: self.event_time(row)?,
             body,
         })

@@ -11,10 +11,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use mainstem_kernel::log::{Commit, CommitError, FetchLimit, LogError, Reader, Worker};
-use mainstem_kernel::replay;
+use mainstem_kernel::restore::{Sources, restore_one};
 use mainstem_kernel::rounds::Frame;
 use mainstem_kernel::runner::{Runner, TaskError};
-use mainstem_kernel::worker::{History, read_catalog, read_events};
+use mainstem_kernel::worker::{read_catalog, read_events};
 use mainstem_kernel::{Answer, Refused};
 use mainstem_rooms::serving::{DoorMachine, Question};
 use mainstem_schemas::definition::Project;
@@ -337,20 +337,18 @@ impl Door {
         let log = &self.store.log;
         // Owned first: what is read then is all that there will be of older owners.
         let (mut worker, mut reader) = (log.slot(&spec)?, log.reader()?);
-        let history = History::read(log.as_ref(), reader.as_mut(), std::iter::once(&spec))?;
         let machine = Frame::new(DoorMachine::new(&self.model), spec.clone());
-        let mut runner = Runner::new(spec.clone(), Box::new(machine));
-        let turns = history.turns.get(&spec.id).map_or(&[][..], Vec::as_slice);
+        let runner = Runner::new(spec, Box::new(machine));
         let (resolver, blobs) = (self.resolver.as_ref(), self.store.blobs.as_ref());
-        let snapshot = history.snapshots.get(&spec.id);
-        replay::restore(
-            &mut runner,
-            snapshot,
-            turns.iter().cloned().map(Ok),
-            reader.as_mut(),
+        let sources = Sources {
+            log: log.as_ref(),
             resolver,
             blobs,
-        )?;
+        };
+        let (mut runner, passed_over) = restore_one(runner, sources, reader.as_mut())?;
+        for why in passed_over {
+            tracing::warn!(why, "a snapshot is passed over");
+        }
         while let Some(commit) =
             runner.turn(reader.as_mut(), resolver, blobs, FetchLimit::default())?
         {

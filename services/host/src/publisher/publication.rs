@@ -20,8 +20,9 @@ const RETRIES: usize = 20;
 /// Rows of one append: large enough that the flush of a commit is shared by many, small enough to be one.
 const CHUNK: usize = 1_000;
 
-/// Bytes of one append: a row may have a mebibyte, and a thousand of those would be more than a log takes at once.
-const CHUNK_BYTES: usize = 8 << 20;
+/// Bytes of one append: a row may have a mebibyte, and a thousand of those would be more than a log takes at once. One
+/// more row is at most a mebibyte of body and one of key.
+const CHUNK_BYTES: usize = 4 << 20;
 
 /// A publication that is being written.
 pub struct Publication {
@@ -77,7 +78,7 @@ impl Publication {
                 Partition::new(&topic, partition_of(source.as_bytes(), 1)),
                 batch,
             )]) {
-                Ok(()) => return Self::open(store, project, source, name, number as u32, None),
+                Ok(()) => return Self::open(store, project, source, name, number as u32),
                 Err(CommitError::Fenced(_) | CommitError::Aborted(_)) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -101,9 +102,10 @@ impl Publication {
         let number = last
             .ok_or_else(|| PublishError::NothingToResume(name.into()))?
             .publication as u32;
-        let mut reader = store.log.reader()?;
-        let last_row = last_row(reader.as_mut(), project, source, number)?;
-        Self::open(store, project, source, name, number, last_row)
+        // Fenced first: what is read then is all that there will be of an older publisher that is still alive.
+        let mut publication = Self::open(store, project, source, name, number)?;
+        publication.skip = last_row(store.log.reader()?.as_mut(), project, source, number)?;
+        Ok(publication)
     }
 
     fn open(
@@ -112,7 +114,6 @@ impl Publication {
         source_name: &str,
         name: &str,
         number: u32,
-        skip: Option<u64>,
     ) -> Result<Self, PublishError> {
         let catalog = store.catalog(&project.name)?;
         let unregistered = mainstem_schemas::events::Unreadable::Unregistered("of the source");
@@ -132,7 +133,7 @@ impl Publication {
             schema,
             number,
             name: name.into(),
-            skip,
+            skip: None,
             batches: BTreeMap::new(),
             buffered: 0,
             bytes: 0,
@@ -165,7 +166,7 @@ impl Publication {
         match row.outcome {
             Ok(good) => {
                 published.accepted += 1;
-                self.bytes += good.body.len();
+                self.bytes += good.key.len() + good.body.len();
                 self.accept(row.row, &good);
             }
             Err(reject) => {

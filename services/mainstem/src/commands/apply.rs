@@ -28,13 +28,10 @@ pub fn check(file: &Path) -> Done {
 }
 
 pub fn apply(options: &Apply) -> Done {
-    let Some(mut project) = read_project(&options.file.file)? else {
+    let Some(project) = read_project(&options.file.file)? else {
         return Ok(ExitCode::from(1));
     };
     let store = Store::open(&options.dir.dir)?;
-    if let Ok(before) = store.project() {
-        mainstem_project::keep_numbers(&mut project, &before);
-    }
     let plan = match options.dry_run {
         true => apply::plan(&store, &project)?,
         false => apply::apply(&store, &project, &actor(&options.actor), now())?,

@@ -32,13 +32,10 @@ pub fn run(options: &Run) -> Done {
 fn serve(options: &Up, services: &[Service]) -> Done {
     let stop = Stop::listen()?;
     if let Some(file) = &options.file {
-        let Some(mut project) = read_project(file)? else {
+        let Some(project) = read_project(file)? else {
             return Ok(ExitCode::from(1));
         };
         let store = Store::open(&options.dir.dir)?;
-        if let Ok(before) = store.project() {
-            mainstem_project::keep_numbers(&mut project, &before);
-        }
         apply::apply(&store, &project, &actor(&options.actor), now())?;
     }
     let (store, project) = open(&options.dir.dir)?;

@@ -22,6 +22,7 @@ mod labels;
 mod models;
 mod place;
 mod process;
+mod publish;
 mod readme;
 mod sharing;
 mod shop;
