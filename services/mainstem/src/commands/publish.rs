@@ -39,6 +39,7 @@ pub fn publish(options: &Publish) -> Done {
         );
     }
     let published = match options.pace {
+        None if options.file == Path::new("-") => publisher::publish_live(&store, input),
         None => publisher::publish(&store, input),
         Some(step) => paced(&store, &project, options, input, step)?,
     };
@@ -73,7 +74,7 @@ fn told(published: &Published, project: &Project, options: &Publish) -> Done {
     Ok(ExitCode::SUCCESS)
 }
 
-fn bytes_of(file: &Path) -> Result<Box<dyn BufRead>, String> {
+fn bytes_of(file: &Path) -> Result<Box<dyn BufRead + Send>, String> {
     if file == Path::new("-") {
         return Ok(Box::new(BufReader::new(stdin())));
     }
