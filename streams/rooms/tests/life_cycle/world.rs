@@ -63,6 +63,7 @@ impl Workshop {
                 model,
                 run,
                 view_digest,
+                features,
                 as_of,
                 rows,
                 ..
@@ -71,6 +72,7 @@ impl Workshop {
                 attempt,
                 model,
                 view: view_digest,
+                features,
                 from: Millis(0),
                 to: as_of,
                 rows: i64::from(rows),
@@ -92,10 +94,13 @@ impl Workshop {
                 trainer: "workshop".into(),
                 observed_seconds: 0.0,
             }),
-            Request::BuildBaseline { model, .. } => Event::BaselineBuilt(BaselineBuilt {
+            Request::BuildBaseline {
+                model, features, ..
+            } => Event::BaselineBuilt(BaselineBuilt {
                 effect: id,
                 attempt,
                 model,
+                features,
                 onnx: Digest::default(),
             }),
         }
