@@ -2,7 +2,8 @@
 //!
 //! The framing is frozen, for turns hash it: key, value (each an `i32` length, -1 for null, and the bytes), a `u16`
 //! count of headers, each a `u16` length and name, an `i32` length and value; all little endian. The header
-//! `traceparent` is never part of a frame: it belongs to one delivery, not to the event.
+//! `traceparent` is never part of a frame: it belongs to one delivery, not to the event. Nor is a header whose name is
+//! longer than its length can say, or one beyond the 65,535th.
 
 use std::ops::Range;
 
@@ -107,14 +108,16 @@ impl Batch {
         self.frames.extend_from_slice(&[0; 2]);
         let mut count = 0u16;
         for (name, value) in headers {
-            if name == "traceparent" {
+            let (Ok(length), false) = (u16::try_from(name.len()), name == "traceparent") else {
                 continue;
-            }
-            self.frames
-                .extend_from_slice(&(name.len() as u16).to_le_bytes());
+            };
+            let Some(one_more) = count.checked_add(1) else {
+                break;
+            };
+            self.frames.extend_from_slice(&length.to_le_bytes());
             self.frames.extend_from_slice(name.as_bytes());
             put_field(&mut self.frames, Some(value));
-            count += 1;
+            count = one_more;
         }
         self.frames[at..at + 2].copy_from_slice(&count.to_le_bytes());
         self.ends.push(self.frames.len() as u32);
@@ -361,6 +364,23 @@ mod tests {
         );
         assert_eq!(batch.get(2).unwrap().value, Some(&b"in place"[..]));
         assert_eq!(batch.get(3), None);
+    }
+
+    #[test]
+    fn headers_beyond_what_a_frame_can_say_are_left_out() {
+        let (longest, longer) = ("n".repeat(65_535), "n".repeat(65_536));
+        let mut batch = Batch::new();
+        let headers = [(&longer[..], &b"1"[..]), (&longest, b"2"), ("ce_id", b"3")];
+        batch.push(None, Some(b"v"), headers);
+        let many = std::iter::repeat_n(("h", &b""[..]), 70_000);
+        batch.push(None, Some(b"v"), many);
+        batch.push(Some(b"after"), None, [("h", &b"x"[..])]);
+        let mut copy = Batch::new();
+        copy.push_frames(batch.frames(0..3), 0, 0, 3).unwrap();
+        let headers: Vec<_> = copy.get(0).unwrap().headers().collect();
+        assert_eq!(headers, [(&longest[..], &b"2"[..]), ("ce_id", b"3")]);
+        assert_eq!(copy.get(1).unwrap().headers().count(), 65_535);
+        assert_eq!(copy.get(2).unwrap().key, Some(&b"after"[..]));
     }
 
     #[test]
