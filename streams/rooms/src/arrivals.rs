@@ -54,6 +54,11 @@ pub enum Refusal {
         /// The newest event time of the entity.
         newest: Millis,
     },
+    /// No room for another.
+    #[error(
+        "its entity is new, and {0} are remembered in this partition, which is the limit; choose entities that are finite in number, or more partitions"
+    )]
+    TooManyEntities(usize),
     /// A tombstone.
     #[error("it has no value; write a record")]
     NoValue,

@@ -100,6 +100,7 @@ fn measured(role: Role, start: i64, correct: i64, revision: i32) -> PerformanceM
         recall: None,
         f1: None,
         paired: Vec::new(),
+        uncounted: 0,
     }
 }
 

@@ -328,6 +328,7 @@ impl World {
                 recall: None,
                 f1: None,
                 paired: paired.into_iter().collect(),
+                uncounted: 0,
             };
             self.append("performance", end, measured);
         }
