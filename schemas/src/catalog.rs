@@ -2,6 +2,7 @@
 //! meaning.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::OnceLock;
 
 use apache_avro::Schema;
@@ -84,8 +85,11 @@ impl Catalog {
     /// Takes an event of the topic `schemas`. The first event of an id wins: ids are immutable.
     pub fn register(&mut self, event: SchemaRegistered) {
         let name = record_name(&event.schema).unwrap_or_else(|| event.subject.clone());
+        let Entry::Vacant(fresh) = self.schemas.entry(event.id) else {
+            return;
+        };
         self.latest.insert(event.subject.clone(), event.id);
-        self.schemas.entry(event.id).or_insert(Known {
+        fresh.insert(Known {
             name,
             subject: event.subject,
             fingerprint: event.fingerprint,
@@ -166,4 +170,32 @@ fn record_name(schema: &str) -> Option<String> {
     }
     let Named { name } = serde_json::from_str(schema).ok()?;
     Some(name.rsplit('.').next().unwrap_or(&name).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_schema_of_an_id_stays_and_no_subject_moves_to_anothers() {
+        let schema = |name: &str| format!(r#"{{"type":"record","name":"{name}","fields":[]}}"#);
+        let register = |catalog: &mut Catalog, id, subject: &str| {
+            catalog.register(SchemaRegistered {
+                id,
+                subject: subject.into(),
+                fingerprint: fingerprint(&schema(subject)).unwrap(),
+                schema: schema(subject),
+            });
+        };
+        let mut catalog = Catalog::default();
+        register(&mut catalog, 1, "a");
+        register(&mut catalog, 2, "b");
+        let before = catalog.clone();
+        register(&mut catalog, 1, "b");
+        register(&mut catalog, 2, "c");
+        assert_eq!(catalog, before);
+        assert_eq!((catalog.id_of("b"), catalog.id_of("c")), (Some(2), None));
+        let planned = catalog.plan("c", &schema("c")).unwrap().unwrap();
+        assert_eq!(planned.id, 3);
+    }
 }

@@ -61,16 +61,22 @@ impl Envelope {
     }
 
     /// The envelope of a record; attributes that are missing or unreadable stay at their defaults, for an event is
-    /// read by its value and a foreign writer need not set any.
+    /// read by its value and a foreign writer need not set any. A foreign `ce_id` is hashed with its `ce_source`; a
+    /// record without one is known by its bytes.
     #[must_use]
     pub fn read(record: &RecordRef<'_>) -> Self {
         let mut envelope = Envelope::default();
+        let (mut id, mut source) = (None, &b""[..]);
         for (name, value) in record.headers() {
+            match name {
+                "ce_id" => id = Some(value),
+                "ce_source" => source = value,
+                _ => {}
+            }
             let Ok(text) = std::str::from_utf8(value) else {
                 continue;
             };
             match name {
-                "ce_id" => envelope.id = text.parse().unwrap_or_default(),
                 "ce_type" => envelope.kind = text.into(),
                 "ce_source" => envelope.source = text.into(),
                 "ce_time" => envelope.time = text.parse().unwrap_or_default(),
@@ -82,6 +88,8 @@ impl Envelope {
                 _ => {}
             }
         }
+        let bytes = || EventId::of_bytes(record);
+        envelope.id = id.map_or_else(bytes, |id| EventId::of_header(id, source));
         envelope
     }
 }
@@ -118,5 +126,48 @@ mod tests {
         assert_eq!(Envelope::read(&record), envelope);
         assert_eq!(attribute(&record, "ce_round"), Some(9u64));
         assert_eq!(attribute::<u64>(&record, "ce_type"), None);
+    }
+
+    #[test]
+    fn a_foreign_id_is_hashed_with_its_source_and_a_record_without_one_by_its_bytes() {
+        let read = |key: &[u8], value: &[u8], headers: &[(&str, &[u8])]| {
+            let mut batch = Batch::new();
+            batch.push(Some(b"before"), None, []);
+            batch.push(Some(key), Some(value), headers.iter().copied());
+            let id = Envelope::read(&batch.get(1).unwrap()).id;
+            assert_eq!(id.kind(), Some(crate::id::Kind::Named));
+            // Nor does another place give another id.
+            let mut alone = Batch::new();
+            alone.push(Some(key), Some(value), headers.iter().copied());
+            assert_eq!(Envelope::read(&alone.get(0).unwrap()).id, id);
+            id
+        };
+        let foreign = [
+            &b"7f4c8a52-9d3e-4b3a-8a30-5e0f3b1f2c11"[..],
+            b"7f4c8a52-9d3e-4b3a-8a30-5e0f3b1f2c12",
+            b"ff000000000000000000000000000000",
+            b"\xff",
+        ];
+        let of = |id, source| read(b"m", b"v", &[("ce_id", id), ("ce_source", source)]);
+        for id in foreign {
+            assert_eq!(of(id, b"shop"), EventId::named("shop", id));
+        }
+        let others = [foreign[0], foreign[1]].map(|id| of(id, b"till"));
+        let bytes = [
+            read(b"m", b"v", &[]),
+            read(b"mv", b"", &[]),
+            read(b"m", b"w", &[]),
+            read(b"m", b"v", &[("ce_time", b"1996-05-07T00:00:00Z")]),
+        ];
+        let all: std::collections::BTreeSet<EventId> = foreign
+            .map(|id| of(id, b"shop"))
+            .into_iter()
+            .chain(others)
+            .chain(bytes)
+            .collect();
+        assert_eq!(all.len(), 10);
+        let schemas = [[0, 0, 0, 0, 1, 9], [0, 0, 0, 0, 2, 9]];
+        let [one, two] = schemas.map(|value| read(b"m", &value, &[]));
+        assert_eq!(one, two, "the id of its schema is another in another log");
     }
 }

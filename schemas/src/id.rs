@@ -11,6 +11,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::digest::{Digest, NotHex, read_hex, write_hex};
 use crate::partition::route_of;
+use crate::record::RecordRef;
+use crate::wire;
 
 /// The id of an event; written as 32 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -25,7 +27,7 @@ pub enum Kind {
     Foreign,
     /// A row of a publication (2).
     Row,
-    /// A request, an outcome or a foreign `ce_id`, hashed with its source (3).
+    /// A request, an outcome or a foreign `ce_id`, hashed with its source; a request without any, by its bytes (3).
     Named,
 }
 
@@ -59,6 +61,29 @@ impl EventId {
     #[must_use]
     pub fn named(source: &str, name: &[u8]) -> Self {
         Self::hashed(3, &[source.as_bytes(), name])
+    }
+
+    /// What a header `ce_id` says: our own id as it is, another's hashed with its `ce_source`.
+    #[must_use]
+    pub fn of_header(id: &[u8], source: &[u8]) -> Self {
+        let own = std::str::from_utf8(id)
+            .ok()
+            .and_then(|text| text.parse::<EventId>().ok());
+        own.filter(|own| own.kind().is_some())
+            .unwrap_or_else(|| EventId::named(&String::from_utf8_lossy(source), id))
+    }
+
+    /// A record that brings no `ce_id` into a topic that is no source (`requests.*`): known by its key, body and headers.
+    /// Neither its position enters nor the id of its schema, which is another in another log; so the same record written
+    /// again is the same event.
+    #[must_use]
+    pub fn of_bytes(record: &RecordRef<'_>) -> Self {
+        let value = record.value.unwrap_or_default();
+        let body = wire::split(value).map_or(value, |(_, body)| body);
+        let headers = record.raw_headers().flat_map(|(name, value)| [name, value]);
+        let parts = [record.key.unwrap_or_default(), body];
+        let parts: Vec<&[u8]> = parts.into_iter().chain(headers).collect();
+        Self::hashed(3, &parts)
     }
 
     /// A derived event. `definition` is the digest of the view's or model's own definition, `origin` the id of what

@@ -2,7 +2,8 @@
 //!
 //! The framing is frozen, for turns hash it: key, value (each an `i32` length, -1 for null, and the bytes), a `u16`
 //! count of headers, each a `u16` length and name, an `i32` length and value; all little endian. The header
-//! `traceparent` is never part of a frame: it belongs to one delivery, not to the event.
+//! `traceparent` is never part of a frame: it belongs to one delivery, not to the event. Nor is a header whose name is
+//! longer than its length can say, or one beyond the 65,535th.
 
 use std::ops::Range;
 
@@ -11,6 +12,9 @@ use serde::{Deserialize, Serialize};
 /// Largest key or value: Kafka brokers refuse more than 1 MiB a record by default, doors refuse earlier; this bound
 /// only keeps lengths within the frame.
 pub const MAX_FIELD: usize = 64 << 20;
+
+/// Longest name of a header, and most headers: what their lengths can say.
+const MOST: usize = u16::MAX as usize;
 
 /// Records of one partition, in offset order, contiguous in memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,10 +110,8 @@ impl Batch {
         let at = self.frames.len();
         self.frames.extend_from_slice(&[0; 2]);
         let mut count = 0u16;
-        for (name, value) in headers {
-            if name == "traceparent" {
-                continue;
-            }
+        let fits = |(name, _): &(&str, &[u8])| *name != "traceparent" && name.len() <= MOST;
+        for (name, value) in headers.into_iter().filter(fits).take(MOST) {
             self.frames
                 .extend_from_slice(&(name.len() as u16).to_le_bytes());
             self.frames.extend_from_slice(name.as_bytes());
@@ -361,6 +363,22 @@ mod tests {
         );
         assert_eq!(batch.get(2).unwrap().value, Some(&b"in place"[..]));
         assert_eq!(batch.get(3), None);
+    }
+
+    #[test]
+    fn headers_beyond_what_a_frame_can_say_are_left_out() {
+        let (longest, longer) = ("n".repeat(65_535), "n".repeat(65_536));
+        let mut batch = Batch::new();
+        let headers = [(&longer[..], &b"1"[..]), (&longest, b"2"), ("ce_id", b"3")];
+        batch.push(None, None, headers);
+        batch.push(None, None, std::iter::repeat_n(("h", &b""[..]), 70_000));
+        batch.push(Some(b"after"), None, [("h", &b"x"[..])]);
+        let mut copy = Batch::new();
+        copy.push_frames(batch.frames(0..3), 0, 0, 3).unwrap();
+        let headers: Vec<_> = copy.get(0).unwrap().headers().collect();
+        assert_eq!(headers, [(&longest[..], &b"2"[..]), ("ce_id", b"3")]);
+        assert_eq!(copy.get(1).unwrap().headers().count(), 65_535);
+        assert_eq!(copy.get(2).unwrap().key, Some(&b"after"[..]));
     }
 
     #[test]

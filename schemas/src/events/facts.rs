@@ -125,6 +125,8 @@ pub struct DatasetBuilt {
     pub model: String,
     /// Digest of the view's definition.
     pub view: Digest,
+    /// The features, in the order of its columns.
+    pub features: Vec<String>,
     /// First event time of a feature row.
     pub from: Millis,
     /// Last event time of a feature row.
@@ -179,6 +181,8 @@ pub struct BaselineBuilt {
     pub attempt: i32,
     /// Model that it stands beside.
     pub model: String,
+    /// The features, in the order of its inputs.
+    pub features: Vec<String>,
     /// Digest of the ONNX file in the blob store.
     pub onnx: Digest,
 }

@@ -113,6 +113,8 @@ pub struct DatasetBound {
     pub run: EventId,
     /// Digest of the view's definition.
     pub view: Digest,
+    /// The features, in the order of its columns.
+    pub features: Vec<String>,
     /// First event time of a feature row.
     pub from: Millis,
     /// Last event time of a feature row.

@@ -192,6 +192,8 @@ pub struct PerformanceMeasured {
     pub f1: Option<f64>,
     /// The same rows under the champion of the time, for versions that are not it.
     pub paired: Vec<Paired>,
+    /// Corrections that are in no figure: of windows with very many rows only the counts are kept.
+    pub uncounted: i64,
 }
 
 /// Rows that a version and a champion both predicted.

@@ -54,6 +54,11 @@ pub enum Refusal {
         /// The newest event time of the entity.
         newest: Millis,
     },
+    /// No room for another.
+    #[error(
+        "its entity is new, and {0} are remembered in this partition, which is the limit; choose entities that are finite in number, or more partitions"
+    )]
+    TooManyEntities(usize),
     /// A tombstone.
     #[error("it has no value; write a record")]
     NoValue,
@@ -145,7 +150,7 @@ pub fn open<'a>(
         }
     }
     let origin = match id {
-        Some(id) => named(id, source),
+        Some(id) => EventId::of_header(id, source),
         None => EventId::foreign(number, partition, record.offset),
     };
     let outside = Outside {
@@ -178,15 +183,6 @@ fn inside<'a>(
         schema,
         body,
     })
-}
-
-/// Our own id as it is, another's under its source.
-fn named(id: &[u8], source: &[u8]) -> EventId {
-    let own = std::str::from_utf8(id)
-        .ok()
-        .and_then(|text| text.parse::<EventId>().ok());
-    own.filter(|own| own.kind().is_some())
-        .unwrap_or_else(|| EventId::named(&String::from_utf8_lossy(source), id))
 }
 
 /// Decoders of every writer's schema that came by, all into one layout.

@@ -156,6 +156,7 @@ impl Office {
                     attempt,
                     model: model.clone(),
                     view: *view_digest,
+                    features: features.clone(),
                     from: built.from,
                     to: built.to,
                     rows: built.rows,
@@ -208,6 +209,7 @@ impl Office {
                     effect: id,
                     attempt,
                     model: model.clone(),
+                    features: features.clone(),
                     onnx,
                 })
             }

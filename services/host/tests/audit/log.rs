@@ -101,6 +101,7 @@ fn outcome(onnx: Digest) -> Batch {
         effect: EventId::default(),
         attempt: 1,
         model: "toy".into(),
+        features: Vec::new(),
         onnx,
     };
     let mut batch = Batch::new();

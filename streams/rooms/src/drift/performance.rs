@@ -7,6 +7,8 @@
 //! A window that lacks rows is not measured: one that log time leapt over with more than [`MAX_WINDOWS`] others, one
 //! that was open when the definition cut windows otherwise, and one whose rows are no longer kept.
 //!
+//! Of a window with very many rows only the counts are kept: corrections of those rows are `uncounted`.
+//!
 //! Versions other than a champion are compared with it on the predictions of the same origin: the same row of
 //! features.
 
@@ -21,12 +23,16 @@ use mainstem_schemas::events::{Event, PerformanceMeasured, Role};
 use mainstem_schemas::{Digest, EventId, Millis, RecordRef};
 use serde::{Deserialize, Serialize};
 
-use super::scores::{Deployment, Measured, Scores};
+use super::scores::{Deployment, Measured, Scored, Scores};
 use super::windows::{self, MAX_WINDOWS};
 use super::{DEPLOYMENTS, id_of, model_of, read};
 
 /// Rows of closed windows that are kept for corrections; the oldest windows go first. A million are 60 MB.
 const MAX_ROWS: usize = 1 << 20;
+
+/// Rows of windows that are still open, 16 MB of them; then all are folded into counts. Log time that stands still, or a
+/// long window of a busy source, brings without limit.
+const MAX_OPEN: usize = if cfg!(test) { 1 << 8 } else { 1 << 18 };
 
 /// Performance of one model in one partition.
 pub struct PerformanceMachine {
@@ -45,6 +51,8 @@ pub struct Performing {
     lost: Option<Millis>,
     /// Windows by their begin: those to come, and those that may still be corrected.
     scores: BTreeMap<Millis, Scores>,
+    /// Rows that came for open windows since they were folded.
+    open: usize,
 }
 
 /// A labelled prediction.
@@ -124,8 +132,22 @@ impl PerformanceMachine {
         if over || Some(start) < state.lost {
             return;
         }
+        let scored = Scored {
+            origin: row.origin,
+            class: row.class != 0,
+            label: row.label != 0,
+            corrects: row.revision > 0,
+        };
+        let known = state.scores.len();
         let scores = state.scores.entry(start).or_default();
-        scores.take(row.origin, row.deployment, row.class != 0, row.label != 0);
+        let before = scores.rows();
+        scores.take(row.deployment, &scored);
+        if Some(start) >= state.next {
+            state.open += scores.rows() - before;
+            if state.open > MAX_OPEN || state.scores.len() > known {
+                make_room(state);
+            }
+        }
     }
 
     fn close(&self, state: &mut Performing, cx: &Context<'_>, model: &Model, out: &mut Outbox) {
@@ -158,10 +180,14 @@ impl PerformanceMachine {
             let deployed = before
                 .map(|version| (version.role, version.version.clone()))
                 .collect();
-            let measured = state.scores.entry(start).or_default().measure(deployed);
-            self.emit(cx, model, (start, end), measured, out);
             state.next = Some(end);
+            if Some(start) >= state.lost {
+                let measured = state.scores.entry(start).or_default().measure(deployed);
+                self.emit(cx, model, (start, end), measured, out);
+            }
         }
+        let open = state.next.map(|next| state.scores.range(next..));
+        state.open = open.map_or(0, |open| open.map(|(_, scores)| scores.rows()).sum());
         forget(state, &windows, model, cx.tick.time);
     }
 
@@ -179,6 +205,7 @@ impl PerformanceMachine {
                 revision,
                 confusion,
                 paired,
+                uncounted,
             },
         ) in measured
         {
@@ -209,6 +236,7 @@ impl PerformanceMachine {
                 recall: confusion.recall(),
                 f1: confusion.f1(),
                 paired,
+                uncounted,
             };
             let head = Head {
                 id,
@@ -234,6 +262,29 @@ fn role_key(role: Role) -> &'static [u8] {
 /// Whether a window can no longer be corrected.
 fn forgotten(model: &Model, end: Millis, now: Millis) -> bool {
     end.plus(model.label.timeout) < now
+}
+
+/// Keeps what is open within its bounds: rows are folded; of more windows than a tick closes, rows having come from far
+/// ahead of log time, the oldest goes and is not measured.
+fn make_room(state: &mut Performing) {
+    let (Some(next), Some(windows)) = (state.next, &state.windows) else {
+        return;
+    };
+    if state.open > MAX_OPEN {
+        let open = state.scores.range_mut(next..);
+        open.for_each(|(_, scores)| scores.fold());
+        state.open = 0;
+    }
+    let mut open = state.scores.range(next..).map(|(start, _)| *start);
+    // The one that is not over yet is open beside those.
+    if let (Some(first), true) = (open.next(), open.count() > MAX_WINDOWS as usize) {
+        let rows = state
+            .scores
+            .remove(&first)
+            .map_or(0, |scores| scores.rows());
+        state.open -= rows;
+        state.lost = state.lost.max(Some(windows::end_of(windows, first)));
+    }
 }
 
 /// Lets go of closed windows. Rows that come later for one of them do not make it anew.
@@ -277,6 +328,7 @@ impl Machine for PerformanceMachine {
             let first = first.map(|first| windows::first_from(&model.windows, first));
             state.next = state.next.and(first);
             state.lost = first;
+            state.open = 0;
         }
     }
 

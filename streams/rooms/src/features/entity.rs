@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::window::Long;
 
+/// Entities of a partition at most: with a name and one ring each they take about a gigabyte, and a restore reads all of them.
+pub const MAX_ENTITIES: usize = if cfg!(test) { 1 << 10 } else { 1 << 22 };
+
 /// All entities of a partition: an index over an arena, for neither moves when the other grows.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Entities {
@@ -30,6 +33,12 @@ pub struct Entity {
 }
 
 impl Entities {
+    /// Whether no other entity can be remembered.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.arena.len() >= MAX_ENTITIES
+    }
+
     /// Place of an entity, if it was seen.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<usize> {

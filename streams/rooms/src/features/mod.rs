@@ -13,7 +13,8 @@
 //! than a day ahead, no record of a registered schema, or an event time that is not after the entity's newest, for
 //! windows that were passed are not computed again.
 //!
-//! Every entity that was ever seen is remembered, at its rings' size: choose entities that are finite in number.
+//! Every entity that was ever seen is remembered, at its rings' size: choose entities that are finite in number. Beyond
+//! [`MAX_ENTITIES`] of a partition the records of new ones go to quarantine.
 //!
 //! Next rooms: [`serving`](crate::serving) predicts from the rows, [`drift`](crate::drift) measures them.
 
@@ -32,7 +33,7 @@ use mainstem_schemas::definition::{Project, View, digest_of};
 use serde::{Deserialize, Serialize};
 
 use crate::arrivals::{self, Arrival, Decoders, Refusal, Refuser};
-use entity::Entities;
+use entity::{Entities, MAX_ENTITIES};
 pub use plan::{BadView, LONGEST, Plan};
 
 /// Outputs of the room.
@@ -145,6 +146,9 @@ impl FeatureMachine {
                 time: arrival.time,
                 newest,
             });
+        }
+        if place.is_none() && entities.is_full() {
+            return Err(Refusal::TooManyEntities(MAX_ENTITIES));
         }
         work.decoders
             .append(cx.catalog, arrival.schema, arrival.body, &mut work.columns)?;

@@ -87,7 +87,13 @@ impl Moments {
             let mean = moments.mean;
             let off = lanes(values, |x| x - mean);
             let squares = lanes(values, |x| (x - mean) * (x - mean));
-            moments.deviations = (squares - off * off / f64::from(moments.count)).max(0.0);
+            let deviations = squares - off * off / f64::from(moments.count);
+            // Beyond all doubles it is no number, which `max` would make nothing of: it is missing, as a long one's is.
+            moments.deviations = if deviations.is_nan() {
+                f64::NAN
+            } else {
+                deviations.max(0.0)
+            };
         }
         moments
     }
@@ -198,4 +204,40 @@ fn compete(
         queue.pop_back();
     }
     queue.push_back((number, comes));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deviations_beyond_all_doubles_are_missing_in_short_windows_as_in_long_ones() {
+        let asked = Asked {
+            deviations: true,
+            ..Asked::default()
+        };
+        let cases: [(&[f64], bool); 5] = [
+            (&[1.5e308, 1.4e308], false),
+            (&[-1.5e308, 1.5e308], false),
+            (&[1.5e308, 1.5e308], true),
+            (&[1e200, -1e200, 0.0], false),
+            (&[1e150, -1e150], true),
+        ];
+        for (values, finite) in cases {
+            let mut long = Long::default();
+            for (number, x) in (0..).zip(values) {
+                long.slide(asked, 300, number, *x, f64::NAN);
+            }
+            for moments in [Moments::of(values, asked), long.moments(asked)] {
+                for statistic in [Statistic::StdPopulation, Statistic::StdSample] {
+                    let std = moments.get(statistic);
+                    assert_eq!(
+                        std.is_finite(),
+                        finite,
+                        "{statistic:?} of {values:?} is {std}"
+                    );
+                }
+            }
+        }
+    }
 }

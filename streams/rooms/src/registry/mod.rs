@@ -116,7 +116,7 @@ impl RegistryMachine {
             version: BASELINE.into(),
             run: None,
             onnx: built.onnx,
-            features: at.model().features.clone(),
+            features: built.features.clone(),
             view: view.map_or_else(Digest::default, definition::digest_of),
             content: None,
             profile: None,
@@ -128,7 +128,7 @@ impl RegistryMachine {
 
     /// A version of a run of which everything is known, and what the gate says of it.
     fn register(&self, state: &State, id: EventId, run: &Run) -> Option<Vec<Decision>> {
-        let (features, bound) = (run.features.as_ref()?, run.bound.as_ref()?);
+        let bound = run.bound.as_ref()?;
         let (cause, finished) = run.finished.as_ref()?;
         let version = format!("v{}", state.versions + 1);
         let registered = ModelVersionRegistered {
@@ -136,7 +136,7 @@ impl RegistryMachine {
             version: version.clone(),
             run: Some(id),
             onnx: finished.onnx,
-            features: features.clone(),
+            features: bound.features.clone(),
             view: bound.view,
             content: Some(finished.content),
             profile: Some(finished.profile),

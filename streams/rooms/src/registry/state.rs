@@ -32,8 +32,6 @@ pub struct State {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Run {
     pub(super) seen: Millis,
-    /// The features at the time when it began: those that its data set has.
-    pub(super) features: Option<Vec<String>>,
     pub(super) bound: Option<DatasetBound>,
     pub(super) finished: Option<(EventId, RunFinished)>,
 }
@@ -80,10 +78,6 @@ impl State {
 
     pub(super) fn take_run(&mut self, at: &Moment<'_>, id: EventId, event: &Event) {
         match event {
-            Event::RunStarted(started) => {
-                let features = at.model().features.clone();
-                self.run(started.run, at.now()).features = Some(features);
-            }
             Event::DatasetBound(bound) => {
                 self.run(bound.run, at.now()).bound = Some(bound.clone());
             }

@@ -2,7 +2,6 @@ use mainstem_kernel::decider::testing::{Order, Scene, example_project};
 use mainstem_schemas::Millis;
 use mainstem_schemas::events::{
     DatasetBound, DeploymentEnded, DeploymentStarted, Promoted, Role, RolledBack, RunFailed,
-    RunStarted,
 };
 
 use super::*;
@@ -21,18 +20,12 @@ fn run(n: u64) -> EventId {
     EventId::row(1, 1, n)
 }
 
-fn started(run: EventId) -> RunStarted {
-    RunStarted {
-        model: "m".into(),
-        run,
-    }
-}
-
 fn bound(run: EventId) -> DatasetBound {
     DatasetBound {
         model: "m".into(),
         run,
         view: Digest::of(b"view"),
+        features: ["x", "y"].map(str::to_owned).to_vec(),
         from: Millis(0),
         to: Millis(DAY),
         as_of: Millis(DAY),
@@ -40,6 +33,16 @@ fn bound(run: EventId) -> DatasetBound {
         content: Digest::of(b"content"),
         parquet: Digest::of(b"parquet"),
         profile: Digest::of(b"profile"),
+    }
+}
+
+fn naive(attempt: i32, onnx: &[u8]) -> BaselineBuilt {
+    BaselineBuilt {
+        effect: run(7),
+        attempt,
+        model: "m".into(),
+        features: ["x", "y"].map(str::to_owned).to_vec(),
+        onnx: Digest::of(onnx),
     }
 }
 
@@ -58,7 +61,6 @@ fn finished(run: EventId, correct: i64) -> RunFinished {
 }
 
 fn give_run(scene: &mut Scene<RegistryMachine>, n: u64, correct: i64) {
-    scene.given(input::RUNS, started(run(n)));
     scene.given(input::RUNS, bound(run(n)));
     scene.given(input::RUNS, finished(run(n), correct));
 }
@@ -141,9 +143,7 @@ fn as_good_as_the_majority_is_not_good_enough() {
 #[test]
 fn a_run_of_which_something_is_missing_waits_and_a_failed_one_is_forgotten() {
     let mut scene = scene();
-    scene.given(input::RUNS, started(run(1)));
     scene.given(input::RUNS, finished(run(1), 150));
-    scene.given(input::RUNS, started(run(2)));
     scene.given(input::RUNS, bound(run(2)));
     assert!(scene.events(Millis(DAY)).is_empty());
     let failed = RunFailed {
@@ -157,25 +157,29 @@ fn a_run_of_which_something_is_missing_waits_and_a_failed_one_is_forgotten() {
     assert!(scene.state().runs.is_empty());
 }
 
+/// The registry hears of a run when the definition has already gone on.
 #[test]
-fn a_version_has_the_features_that_its_run_began_with() {
+fn a_version_has_the_features_that_it_was_trained_on() {
     let mut scene = scene();
-    scene.given(input::RUNS, started(run(1)));
-    scene.tick(Millis(DAY));
-    scene.project.models.get_mut("m").unwrap().features = vec!["y".into()];
-    scene.given(input::RUNS, bound(run(1)));
-    scene.given(input::RUNS, finished(run(1), 150));
-    assert_eq!(
-        registered(&scene.events(Millis(DAY))[0]).features,
-        ["x", "y"]
-    );
+    let model = scene.project.models.get_mut("m").unwrap();
+    model.features.reverse();
+    assert_eq!(model.features, ["y", "x"]);
+    give_run(&mut scene, 1, 150);
+    scene.given(input::OUTCOMES, naive(1, b"one"));
+    let events = scene.events(Millis(DAY));
+    let is_version = |event: &&Event| event.name() == "ModelVersionRegistered";
+    let versions: Vec<_> = events.iter().filter(is_version).map(registered).collect();
+    assert_eq!(versions.len(), 2);
+    for version in versions {
+        assert_eq!(version.features, ["x", "y"], "{}", version.version);
+    }
 }
 
 #[test]
 fn runs_that_never_end_are_forgotten_beyond_a_limit_oldest_first() {
     let mut scene = scene();
     for n in 0..100 {
-        scene.given(input::RUNS, started(run(n)));
+        scene.given(input::RUNS, bound(run(n)));
         scene.tick(Millis(DAY + n as i64));
     }
     assert_eq!(scene.state().runs.len(), 64);
@@ -186,14 +190,8 @@ fn runs_that_never_end_are_forgotten_beyond_a_limit_oldest_first() {
 #[test]
 fn the_first_baseline_is_registered_and_no_other() {
     let mut scene = scene();
-    let built = |attempt, onnx: &[u8]| BaselineBuilt {
-        effect: run(7),
-        attempt,
-        model: "m".into(),
-        onnx: Digest::of(onnx),
-    };
-    scene.given(input::OUTCOMES, built(1, b"one"));
-    scene.given(input::OUTCOMES, built(2, b"two"));
+    scene.given(input::OUTCOMES, naive(1, b"one"));
+    scene.given(input::OUTCOMES, naive(2, b"two"));
     let events = scene.events(Millis(DAY));
     assert_eq!(names(&events), ["ModelVersionRegistered"]);
     let baseline = registered(&events[0]);
@@ -205,7 +203,7 @@ fn the_first_baseline_is_registered_and_no_other() {
     assert_eq!((baseline.profile, baseline.content), (None, None));
     let view = &scene.project.views["v"];
     assert_eq!(baseline.view, definition::digest_of(view));
-    scene.given(input::OUTCOMES, built(1, b"one"));
+    scene.given(input::OUTCOMES, naive(1, b"one"));
     assert!(scene.events(Millis(DAY)).is_empty());
 }
 

@@ -85,6 +85,7 @@ fn measured(n: u64, start: i64, revision: i32, paired: Vec<Paired>) -> Performan
         recall: None,
         f1: None,
         paired,
+        uncounted: 0,
     }
 }
 

@@ -26,7 +26,6 @@ pub(super) struct Run {
 /// What the definition said when the run began: the data set and the model fit one another even if it changes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Plan {
-    features: Vec<String>,
     threshold: f64,
     validation: f64,
     parameters: BTreeMap<String, f64>,
@@ -56,7 +55,6 @@ impl Run {
         Run {
             as_of: requested.as_of,
             plan: Plan {
-                features: at.model().features.clone(),
                 threshold: at.model().threshold,
                 validation: training.validation,
                 parameters: training.parameters.clone(),
@@ -144,6 +142,7 @@ impl Run {
             model: model.into(),
             run,
             view: built.view,
+            features: built.features.clone(),
             from: built.from,
             to: built.to,
             as_of: self.as_of,
@@ -174,7 +173,7 @@ impl Run {
             run,
             parquet: dataset.parquet,
             profile: dataset.profile,
-            features: self.plan.features.clone(),
+            features: dataset.features.clone(),
             threshold: self.plan.threshold,
             validation: self.plan.validation,
             parameters: self.plan.parameters.clone(),

@@ -47,6 +47,7 @@ fn built(effect: EventId, attempt: i32, rows: i64) -> DatasetBuilt {
         attempt,
         model: "m".into(),
         view: Digest::of(b"view"),
+        features: ["x", "y"].map(str::to_owned).to_vec(),
         from: Millis(0),
         to: Millis(DAY),
         rows,
@@ -378,6 +379,7 @@ fn the_baseline_is_built_once_beside_the_first_run() {
         effect: baseline.id,
         attempt,
         model: "m".into(),
+        features: ["x", "y"].map(str::to_owned).to_vec(),
         onnx: Digest::of(b"baseline"),
     };
     scene.given(input::OUTCOMES, outcome(2));

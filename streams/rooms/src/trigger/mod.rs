@@ -104,9 +104,7 @@ impl Decider for TriggerMachine {
                     ended_by: None,
                 });
                 state.last = Some(since);
-                state
-                    .asked
-                    .retain(|asked| !requested.evidence.contains(&asked.id));
+                state.answers(&requested.evidence);
                 if requested.reason == RetrainReason::Performance {
                     state.followed.clone_from(&requested.evidence);
                 }
@@ -117,9 +115,7 @@ impl Decider for TriggerMachine {
                 }
             }
             Event::RetrainSuppressed(suppressed) => {
-                state
-                    .asked
-                    .retain(|asked| !suppressed.evidence.contains(&asked.id));
+                state.answers(&suppressed.evidence);
                 if let Some(cause) = conditions::cause(state, at) {
                     let noted = (cause, suppressed.evidence.clone());
                     state.noted.insert(suppressed.reason, noted);

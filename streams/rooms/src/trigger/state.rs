@@ -24,6 +24,8 @@ pub struct State {
     pub(super) open: Option<Open>,
     /// Requests of people that are not answered yet, in the order of their release.
     pub(super) asked: Vec<Asked>,
+    /// Requests of people that were answered: the same again is the same request.
+    pub(super) answered: Recent,
     /// Open alarms.
     pub(super) alarms: BTreeMap<EventId, DriftDetected>,
     /// Alarms that were cleared before they came.
@@ -76,9 +78,22 @@ impl State {
     }
 
     pub(super) fn ask(&mut self, id: EventId, words: String) {
-        if self.asked.len() < MAX_ASKED {
+        let again = self.answered.has(&id) || self.asked.iter().any(|asked| asked.id == id);
+        if !again && self.asked.len() < MAX_ASKED {
             self.asked.push(Asked { id, words });
         }
+    }
+
+    /// A request was answered, by an event that names it as evidence.
+    pub(super) fn answers(&mut self, evidence: &[EventId]) {
+        let (answered, asked) = std::mem::take(&mut self.asked)
+            .into_iter()
+            .partition(|asked| evidence.contains(&asked.id));
+        self.asked = asked;
+        let answered: Vec<Asked> = answered;
+        answered
+            .iter()
+            .for_each(|asked| self.answered.put(asked.id));
     }
 
     pub(super) fn ends(&mut self, retrain: EventId, outcome: RetrainOutcome, by: EventId) {

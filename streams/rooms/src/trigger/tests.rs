@@ -100,6 +100,7 @@ fn measured(role: Role, start: i64, correct: i64, revision: i32) -> PerformanceM
         recall: None,
         f1: None,
         paired: Vec::new(),
+        uncounted: 0,
     }
 }
 
@@ -581,4 +582,36 @@ fn a_request_names_the_newest_events_that_it_rests_on_and_stays_small() {
     assert!(scene.events(day(10_187)).is_empty());
     behind(&mut scene, 10_087);
     assert_eq!(scene.events(day(10_188)).len(), 1);
+}
+
+/// A client that sets no headers: each request is known by its bytes, and the same bytes are the same request.
+#[test]
+fn requests_without_ids_are_told_apart_and_each_is_answered_once() {
+    let mut catalog = mainstem_schemas::Catalog::default();
+    catalog.register_contracts().unwrap();
+    let mut scene = scene();
+    let mut answers = Vec::new();
+    for (at, note) in [(1, "tariff"), (2, "tariff"), (3, "meter")] {
+        let asked = RetrainAsked {
+            model: "m".into(),
+            note: note.into(),
+        };
+        let mut value = Vec::new();
+        Event::from(asked).encode(&catalog, &mut value).unwrap();
+        scene.given_bytes(input::REQUESTS, &value);
+        for answer in scene.tick(day(at)) {
+            let id = answer.envelope.id;
+            let rejected = RunFailed {
+                model: "m".into(),
+                run: id,
+                reason: String::new(),
+            };
+            scene.given(input::RUNS, rejected);
+            assert_eq!(scene.events(day(at)).len(), 1, "it is closed");
+            answers.push((at, id));
+        }
+    }
+    assert_eq!([answers[0].0, answers[1].0], [1, 3]);
+    assert_ne!(answers[0].1, answers[1].1);
+    assert_eq!(answers.len(), 2);
 }

@@ -64,6 +64,7 @@ impl Workshop {
                 model,
                 run,
                 view_digest,
+                features,
                 as_of,
                 rows,
                 ..
@@ -72,6 +73,7 @@ impl Workshop {
                 attempt,
                 model,
                 view: view_digest,
+                features,
                 from: Millis(0),
                 to: as_of,
                 rows: i64::from(rows),
@@ -93,10 +95,13 @@ impl Workshop {
                 trainer: "workshop".into(),
                 observed_seconds: 0.0,
             }),
-            Request::BuildBaseline { model, .. } => Event::BaselineBuilt(BaselineBuilt {
+            Request::BuildBaseline {
+                model, features, ..
+            } => Event::BaselineBuilt(BaselineBuilt {
                 effect: id,
                 attempt,
                 model,
+                features,
                 onnx: Digest::default(),
             }),
         }
@@ -325,6 +330,7 @@ impl World {
                 recall: None,
                 f1: None,
                 paired: paired.into_iter().collect(),
+                uncounted: 0,
             };
             self.append("performance", end, measured);
         }

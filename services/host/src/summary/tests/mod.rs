@@ -135,6 +135,7 @@ fn life_cycle(history: &mut History) {
         recall: None,
         f1: None,
         paired: Vec::new(),
+        uncounted: 0,
     };
     history.put("performance", "behind", row(48), measured);
 }

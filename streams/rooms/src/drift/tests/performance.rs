@@ -197,6 +197,52 @@ fn windows_that_log_time_leaps_over_are_left_out_or_have_their_rows() {
     assert_eq!(rows, expected);
 }
 
+/// Labels may be a day ahead of log time, which is many short windows.
+#[test]
+fn windows_whose_rows_came_from_far_ahead_and_were_dropped_are_not_measured() {
+    let mut feed = performance();
+    let round = feed.round();
+    for window in 0..1_400 {
+        feed.value(
+            1,
+            labelled(100 * window + 10, "v1", Role::Champion, 1, 1, round),
+        );
+    }
+    let events = events(feed.tick(1).tick(100_000).written());
+    let champions = events.iter().filter(|event| event.role == Role::Champion);
+    let rows: Vec<_> = champions
+        .map(|event| (event.window_start.0, event.rows))
+        .collect();
+    let expected: Vec<_> = (399..1_000).map(|window| (100 * window, 1)).collect();
+    assert_eq!(rows, expected);
+}
+
+/// In tests 256 rows of open windows are kept.
+#[test]
+fn more_rows_than_are_kept_are_counted_and_their_corrections_are_told() {
+    let mut feed = performance();
+    let round = feed.round();
+    let row = |at: i64| PredictionLabelled {
+        target_time: Millis(at % 100),
+        ..labelled(at, "v1", Role::Champion, 1, i32::from(at % 4 == 0), round)
+    };
+    for at in 0..300 {
+        feed.value(1, row(at));
+    }
+    feed.tick(50);
+    let round = feed.round();
+    feed.value(1, corrected(&row(1), 1, 1, round))
+        .value(1, corrected(&row(299), 1, 1, round));
+    let events = events(feed.tick(100).written());
+    let champion = events
+        .iter()
+        .find(|event| event.role == Role::Champion)
+        .unwrap();
+    // The row of 1 was released among the first and is folded, that of 99 among the last and is corrected.
+    assert_eq!((champion.rows, champion.true_positives), (300, 75 + 1));
+    assert_eq!(champion.uncounted, 1);
+}
+
 /// The rows of 10 and 110 are of windows of the old definition; that of 120 comes later, for the same hour.
 #[test]
 fn windows_cut_otherwise_begin_after_every_row_of_the_old_ones() {

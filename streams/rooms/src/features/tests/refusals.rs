@@ -183,6 +183,35 @@ fn a_record_as_long_as_the_log_takes_is_quarantined_by_its_beginning() {
     assert!(longest.unwrap() < 80 << 10);
 }
 
+/// In tests 1,024 are remembered.
+#[test]
+fn records_of_entities_beyond_the_limit_are_quarantined_and_the_known_go_on() {
+    let project = project(json!([{"name": "n", "of": {"column": "n"}}]));
+    let mut bench = bench(&project);
+    let schema = bench.catalog.id_of("s").unwrap();
+    let mut batch = Batch::new();
+    let names = (0..1_026).chain([0, 1_023, 1_025]);
+    for (row, name) in names.enumerate() {
+        let (id, time) = (EventId::row(7, 1, row as u64), Millis(row as i64));
+        arrive(&mut batch, schema, &name.to_string(), id, time, |out| {
+            body(out, None, 1, true, None);
+        });
+    }
+    bench.feed(0, &batch);
+    assert_eq!(rows(&bench, &project).len(), 1_024 + 2);
+    let quarantined = quarantined(&bench);
+    let keys = quarantined
+        .iter()
+        .map(|record| &record.key.as_ref().unwrap().bytes[..]);
+    assert_eq!(keys.collect::<Vec<_>>(), [b"1024", b"1025", b"1025"]);
+    let told = "its entity is new, and 1024 are remembered in this partition, which is the limit";
+    assert!(
+        quarantined
+            .iter()
+            .all(|record| record.reason.starts_with(told))
+    );
+}
+
 #[test]
 fn a_step_that_was_opened_moves_the_horizon() {
     let project = project(json!([{"name": "n", "of": {"column": "n"}}]));
