@@ -14,6 +14,7 @@ use mainstem_rooms::topology::tasks_of;
 use mainstem_schemas::definition::Project;
 
 use crate::log_time::Fresh;
+use crate::refusals::{Refusals, Refused};
 use crate::resolver::StoreResolver;
 use crate::store::{Store, StoreError};
 use crate::trainer::TrainerActuator;
@@ -23,6 +24,10 @@ const IDLE: Duration = Duration::from_millis(50);
 
 /// How long a worker rests after an error that another try may mend.
 const REST: Duration = Duration::from_millis(500);
+
+/// What to do where a task that was rebuilt from its chain is fenced again.
+const CHAIN: &str = "the topic `turns` and the log's own record of the last turn disagree; run `mainstem audit verify`, \
+    and restore the log from a copy";
 
 /// What a processor is told.
 #[derive(Debug, Clone)]
@@ -101,6 +106,7 @@ fn work(store: &Store, name: &str, stop: &AtomicBool) -> Result<(), StoreError> 
     let mut crew = Crew::join(parts, name, actuator)?;
     let mut definitions = Watch::new(store, &project)?;
     let (mut clock, mut held) = (Fresh::default(), BTreeSet::new());
+    let mut refusals = Refusals::default();
     while !stop.load(Ordering::SeqCst) {
         let seen = store.log.seen();
         if definitions.changed()? {
@@ -114,6 +120,18 @@ fn work(store: &Store, name: &str, stop: &AtomicBool) -> Result<(), StoreError> 
         let progress = match crew.step(&tasks) {
             Ok(progress) => progress,
             Err(CommitError::Log(error)) => return Err(error.into()),
+            Err(CommitError::Fenced(what)) => {
+                match refusals.take(std::time::Instant::now(), &what) {
+                    Refused::Once => tracing::info!(what, "fenced: tasks are rebuilt"),
+                    Refused::Again { tell } => {
+                        if tell {
+                            tracing::warn!(what, remedy = CHAIN, "fenced again and again");
+                        }
+                        std::thread::sleep(REST);
+                    }
+                }
+                continue;
+            }
             Err(error) => {
                 tracing::info!(%error, "tasks are rebuilt");
                 continue;
