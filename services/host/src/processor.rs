@@ -14,7 +14,7 @@ use mainstem_rooms::topology::tasks_of;
 use mainstem_schemas::definition::Project;
 
 use crate::log_time::Fresh;
-use crate::refusals::{Refusals, Refused};
+use crate::refusals::{REMEDY, Refusals, Refused};
 use crate::resolver::StoreResolver;
 use crate::store::{Store, StoreError};
 use crate::trainer::TrainerActuator;
@@ -24,10 +24,6 @@ const IDLE: Duration = Duration::from_millis(50);
 
 /// How long a worker rests after an error that another try may mend.
 const REST: Duration = Duration::from_millis(500);
-
-/// What to do where a task that was rebuilt from its chain is fenced again.
-const CHAIN: &str = "the topic `turns` and the log's own record of the last turn disagree; run `mainstem audit verify`, \
-    and restore the log from a copy";
 
 /// What a processor is told.
 #[derive(Debug, Clone)]
@@ -92,6 +88,7 @@ pub fn start(store: &Store, options: &Options) -> Result<Handle, StoreError> {
 
 /// Joins, and steps until told to stop or until the membership is lost.
 fn work(store: &Store, name: &str, stop: &AtomicBool) -> Result<(), StoreError> {
+    let mut refusals = Refusals::default();
     let resolver = Arc::new(StoreResolver::new(store.blobs.clone()));
     let mut project = store.project()?;
     let mut tasks = tasks_of(&project);
@@ -106,7 +103,6 @@ fn work(store: &Store, name: &str, stop: &AtomicBool) -> Result<(), StoreError> 
     let mut crew = Crew::join(parts, name, actuator)?;
     let mut definitions = Watch::new(store, &project)?;
     let (mut clock, mut held) = (Fresh::default(), BTreeSet::new());
-    let mut refusals = Refusals::default();
     while !stop.load(Ordering::SeqCst) {
         let seen = store.log.seen();
         if definitions.changed()? {
@@ -125,7 +121,7 @@ fn work(store: &Store, name: &str, stop: &AtomicBool) -> Result<(), StoreError> 
                     Refused::Once => tracing::info!(what, "fenced: tasks are rebuilt"),
                     Refused::Again { tell } => {
                         if tell {
-                            tracing::warn!(what, remedy = CHAIN, "fenced again and again");
+                            tracing::warn!(what, remedy = REMEDY, "fenced again and again");
                         }
                         std::thread::sleep(REST);
                     }

@@ -6,6 +6,10 @@ use std::time::{Duration, Instant};
 /// How often it is told what stays refused; and how long ago the same refusal counts as the same.
 const AGAIN: Duration = Duration::from_secs(60);
 
+/// What to do where a task that was rebuilt from its chain is fenced again.
+pub(crate) const REMEDY: &str = "where no other worker took the task, the topic `turns` and the log's own record of the \
+    last turn disagree: run `mainstem audit verify`, and restore the log from a copy";
+
 /// What a refused commit means.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
