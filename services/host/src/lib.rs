@@ -18,6 +18,7 @@ pub mod gateway;
 mod log_time;
 pub mod processor;
 pub mod publisher;
+mod refusals;
 pub mod resolver;
 pub mod store;
 pub mod summary;

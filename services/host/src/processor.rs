@@ -16,6 +16,7 @@ use mainstem_rooms::topology::tasks_of;
 use mainstem_schemas::definition::Project;
 
 use crate::log_time::Fresh;
+use crate::refusals::{REMEDY, Refusals, Refused};
 use crate::resolver::StoreResolver;
 use crate::store::{Store, StoreError};
 use crate::trainer::TrainerActuator;
@@ -92,6 +93,7 @@ pub fn start(store: &Store, options: &Options) -> Result<Handle, StoreError> {
 
 /// Joins, and steps until told to stop or until the membership is lost.
 fn work(store: &Store, name: &str, stop: &AtomicBool) -> Result<(), StoreError> {
+    let mut refusals = Refusals::default();
     let resolver = Arc::new(StoreResolver::new(store.blobs.clone()));
     let mut project = store.project()?;
     let mut tasks = tasks_of(&project);
@@ -121,6 +123,18 @@ fn work(store: &Store, name: &str, stop: &AtomicBool) -> Result<(), StoreError> 
         let progress = match crew.step(&tasks) {
             Ok(progress) => progress,
             Err(CommitError::Log(error)) => return Err(error.into()),
+            Err(CommitError::Fenced(what)) => {
+                match refusals.take(std::time::Instant::now(), &what) {
+                    Refused::Once => tracing::info!(what, "fenced: tasks are rebuilt"),
+                    Refused::Again { tell } => {
+                        if tell {
+                            tracing::warn!(what, remedy = REMEDY, "fenced again and again");
+                        }
+                        std::thread::sleep(REST);
+                    }
+                }
+                continue;
+            }
             Err(error) => {
                 tracing::info!(%error, "tasks are rebuilt");
                 continue;

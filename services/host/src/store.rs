@@ -13,6 +13,9 @@ use mainstem_schemas::{Batch, Catalog, RecordRef};
 
 use crate::blobs::DirBlobs;
 
+/// The embedded log's file.
+const LOG: &str = "log.sqlite";
+
 /// A log and its blobs.
 #[derive(Clone)]
 pub struct Store {
@@ -65,6 +68,17 @@ impl Store {
             log: Arc::new(log),
             blobs: Arc::new(blobs),
         })
+    }
+
+    /// Opens what is there and creates nothing: for whoever is to find a project in the directory.
+    ///
+    /// # Errors
+    /// [`StoreError::Empty`] where there is no log; else as [`Store::open`].
+    pub fn existing(dir: &Path) -> Result<Self, StoreError> {
+        if dir.is_dir() && !dir.join(LOG).exists() {
+            return Err(StoreError::Empty(dir.display().to_string()));
+        }
+        Store::open(dir)
     }
 
     /// The project in force: the last definition of the log's only project.
@@ -162,5 +176,30 @@ pub fn each_event_from(
             };
             take(&record, event.map_err(damaged)?);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_only_reads_creates_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let refused = Store::existing(dir.path()).err().unwrap().to_string();
+        let named = dir.path().display().to_string();
+        assert!(
+            refused.contains(&named) && refused.contains("mainstem apply"),
+            "{refused}"
+        );
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        drop(Store::open(dir.path()).unwrap());
+        assert!(dir.path().join(LOG).exists());
+        assert!(Store::existing(dir.path()).is_ok());
+        let file = dir.path().join(LOG);
+        assert!(matches!(
+            Store::existing(&file),
+            Err(StoreError::NotADirectory(_))
+        ));
     }
 }

@@ -10,6 +10,7 @@ use mainstem_schemas::topics::{self, Class};
 use mainstem_schemas::{Batch, Catalog, Digest, RecordRef};
 
 use super::chain;
+use super::ends::Chains;
 use super::found::Found;
 use super::holes::{self, Hole};
 use super::inputs::Inputs;
@@ -105,7 +106,7 @@ impl<'a> Audit<'a> {
             audit.take_snapshot(at, record, event);
             Ok(())
         })?;
-        self.each("turns", &mut |audit, at, record, event, (done, total)| {
+        let read = self.each("turns", &mut |audit, at, record, event, (done, total)| {
             let Event::Turn(turn) = event else {
                 let why = format!("it holds {}, not a turn", event.name());
                 audit.unreadable(&at, why);
@@ -122,10 +123,20 @@ impl<'a> Audit<'a> {
             }
             Ok(())
         })?;
+        self.compare_ends(read)?;
         self.finish()
     }
 
-    /// Hands every event of a topic of the chain over; damage is found and passed by.
+    fn compare_ends(&mut self, read: Place) -> Result<(), LogError> {
+        let links = self.tasks.iter().map(|(id, task)| (id, &task.link));
+        let links = links.collect();
+        let chains = Chains { links, read };
+        self.found.report.head = chains.head();
+        let (log, reader) = (self.parts.log, self.reader.as_mut());
+        chains.compare(log, reader, &self.catalog, self.specs, &mut self.found)
+    }
+
+    /// Hands every event of a topic of the chain over, and says up to where; damage is found and passed by.
     #[allow(clippy::type_complexity, reason = "one closure of one use")]
     fn each(
         &mut self,
@@ -137,11 +148,11 @@ impl<'a> Audit<'a> {
             Event,
             (u64, u64),
         ) -> Result<(), LogError>,
-    ) -> Result<(), LogError> {
+    ) -> Result<Place, LogError> {
         let partition = Partition::new(&topics::fixed(&self.parts.project.name, room), 0);
         let range = match self.reader.range(&partition) {
             Ok(range) => range,
-            Err(LogError::UnknownTopic(_)) => return Ok(()),
+            Err(LogError::UnknownTopic(_)) => return Ok(Place::new(&partition, 0)),
             Err(error) => return Err(error),
         };
         let (mut batch, mut from) = (Batch::new(), 0);
@@ -170,7 +181,7 @@ impl<'a> Audit<'a> {
                 }
             }
         }
-        Ok(())
+        Ok(Place::new(&partition, range.end))
     }
 
     fn unreadable(&mut self, at: &Place, why: String) {

@@ -148,6 +148,11 @@ impl Link {
         negative.map(|written| format!("it says {} records of {}", written.count, written.topic))
     }
 
+    /// Number of the last turn, and its hash as it is stored and as it is computed.
+    pub(super) fn end(&self) -> (i64, [Digest; 2]) {
+        (self.number, self.hashes)
+    }
+
     /// From where a run of an input was read, at most.
     pub(super) fn position(&self, topic: &str, partition: i32, first: i64) -> i64 {
         let key = (topic.to_owned(), partition);

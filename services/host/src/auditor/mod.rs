@@ -2,7 +2,7 @@
 //!
 //! [`verify`] reads the topic `turns` once. Each turn must follow the one before it under the hash chain; the records
 //! that it read must have the digests that it holds; folding them again must give what it says that it wrote, and what
-//! is stored. Blobs that events name must hold what their digests say, snapshots must be the state after their turns.
+//! is stored. Every chain must end with the turn that the log remembers as the task's last. Blobs that events name must hold what their digests say, snapshots must be the state after their turns.
 //!
 //! A difference is placed: a derived record to its field, with both values; a fact to its block of 64 records; a turn, a
 //! snapshot and a blob to itself. Damage does not stop the audit: a task whose inputs or turns are damaged is compared by
@@ -13,6 +13,7 @@
 mod audit;
 mod chain;
 mod door;
+mod ends;
 pub mod explain;
 mod fields;
 mod found;

@@ -293,6 +293,8 @@ pub struct Report {
     pub tasks: u64,
     /// Turns, each with its hash, its link and its inputs.
     pub turns: u64,
+    /// Digest over number and hash of every task's last turn.
+    pub head: Digest,
     /// Derived events that were recomputed and are equal bit for bit.
     pub derived_events: u64,
     /// Derived events that were compared with the digests in the turns alone.
@@ -336,6 +338,11 @@ impl fmt::Display for Report {
             f,
             "{} turns of {} tasks, {} derived events recomputed, {} facts, {} snapshots, {} blobs",
             self.turns, self.tasks, self.derived_events, self.facts, self.snapshots, self.blobs
+        )?;
+        writeln!(
+            f,
+            "head {}; keep it elsewhere: while nothing is added, every audit gives it again",
+            self.head
         )?;
         for (count, what) in [
             (

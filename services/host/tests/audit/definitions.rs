@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use mainstem_host::Store;
 use mainstem_host::apply::apply;
-use mainstem_host::auditor::{Parts, Report, verify};
+use mainstem_host::auditor::{Parts, Progress, Report, verify};
 use mainstem_host::processor::{self, Handle, Options};
 use mainstem_host::publisher::{Format, Input, Pace, Published, publish_paced};
 use mainstem_host::resolver::StoreResolver;
@@ -75,6 +75,10 @@ fn publish(store: &Store, source: &str, day: i64) -> Published {
 }
 
 fn audited(store: &Store) -> Report {
+    audited_with(store, &mut |_| {})
+}
+
+fn audited_with(store: &Store, progress: &mut dyn FnMut(&Progress)) -> Report {
     let resolver = StoreResolver::new(store.blobs.clone());
     let parts = Parts {
         log: store.log.as_ref(),
@@ -83,7 +87,7 @@ fn audited(store: &Store) -> Report {
         factory: &machine,
         project: &store.project().unwrap(),
     };
-    verify(&parts, &mut |_| {}).unwrap()
+    verify(&parts, progress).unwrap()
 }
 
 #[test]
@@ -125,4 +129,25 @@ fn workers_that_run_take_a_new_source_up() {
     let report = audited(&store);
     assert!(report.is_clean(), "{report}");
     assert_eq!(report.uncovered, []);
+}
+
+#[test]
+fn an_audit_beside_workers_that_run_misses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    put(&store, &["a"]);
+    let running = workers(&store);
+    for day in 0..8 {
+        publish(&store, "a", day);
+    }
+    let mut more = 0;
+    let report = audited_with(&store, &mut |_| {
+        publish(&store, "a", 8 + more);
+        more += 1;
+    });
+    assert!(report.is_clean() && more > 0, "{report}");
+    running.stop();
+    let after = audited(&store);
+    assert!(after.is_clean() && after.turns > report.turns, "{after}");
+    assert_ne!(after.head, report.head);
 }

@@ -289,6 +289,25 @@ impl File {
         self.put(&row, true);
     }
 
+    /// Takes everything from an offset on away, as if it had never been written.
+    pub fn cut(&self, partition: &Partition, end: u64) {
+        let text = "UPDATE partitions SET next = ?3 WHERE topic = ?1 AND part = ?2";
+        let place = params![&*partition.topic, partition.index, end as i64];
+        self.connection.execute(text, place).unwrap();
+        for mut row in self.rows(partition) {
+            let kept = end.saturating_sub(row.first).min(row.count as u64) as usize;
+            let mut batch = row.batch();
+            batch.truncate(kept);
+            row.set(&batch);
+            let text = "UPDATE batches SET count = ?2 WHERE id = ?1";
+            let place = params![row.id, row.count];
+            self.connection.execute(text, place).unwrap();
+            self.put(&row, true);
+        }
+        let text = "DELETE FROM batches WHERE count = 0";
+        self.connection.execute(text, []).unwrap();
+    }
+
     /// Stores a row's bytes; with `sum`, so that the log does not notice.
     pub fn put(&self, row: &Row, sum: bool) {
         let mut blob = row.blob.clone();

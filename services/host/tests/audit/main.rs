@@ -7,6 +7,7 @@
 
 mod definitions;
 mod doors;
+mod ends;
 mod log;
 mod whole;
 

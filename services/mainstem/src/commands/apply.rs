@@ -4,7 +4,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use mainstem_host::Store;
-use mainstem_host::apply::{self, Plan};
+use mainstem_host::apply::{self, ApplyError, Plan};
+use mainstem_host::store::StoreError;
+use mainstem_schemas::definition::Project;
 
 use super::{Done, actor, now, plural, read_project};
 use crate::cli::Apply;
@@ -31,10 +33,12 @@ pub fn apply(options: &Apply) -> Done {
     let Some(project) = read_project(&options.file.file)? else {
         return Ok(ExitCode::from(1));
     };
-    let store = Store::open(&options.dir.dir)?;
     let plan = match options.dry_run {
-        true => apply::plan(&store, &project)?,
-        false => apply::apply(&store, &project, &actor(&options.actor), now())?,
+        true => plan(&options.dir.dir, &project)?,
+        false => {
+            let store = Store::open(&options.dir.dir)?;
+            apply::apply(&store, &project, &actor(&options.actor), now())?
+        }
     };
     let done = if options.dry_run { "would be" } else { "is" };
     match plan {
@@ -53,4 +57,17 @@ pub fn apply(options: &Apply) -> Done {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What an apply would change; the directory stays as it is.
+fn plan(dir: &Path, project: &Project) -> Result<Plan, ApplyError> {
+    let store = match dir.exists() {
+        true => Store::existing(dir),
+        false => return Ok(Plan::First),
+    };
+    match store {
+        Ok(store) => apply::plan(&store, project),
+        Err(StoreError::Empty(_)) => Ok(Plan::First),
+        Err(error) => Err(error.into()),
+    }
 }

@@ -60,13 +60,13 @@ pub fn read_project(file: &Path) -> Result<Option<Project>, Box<dyn Error>> {
     }
 }
 
-/// The log and the project of a directory that must hold one.
+/// The log and the project of a directory that must hold one; where it does not, nothing is created.
 pub fn open(dir: &Path) -> Result<(Store, Project), Box<dyn Error>> {
     if !dir.exists() {
         let dir = dir.display();
         return Err(format!("{dir} does not exist; apply a project first: mainstem apply -f mainstem.yaml --dir {dir}").into());
     }
-    let store = Store::open(dir)?;
+    let store = Store::existing(dir)?;
     let project = store.project()?;
     Ok((store, project))
 }
