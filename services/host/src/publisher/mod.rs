@@ -5,6 +5,8 @@
 mod beginning;
 mod paced;
 mod publication;
+#[cfg(test)]
+mod tests;
 mod waiting;
 
 use std::io::{BufRead, Chain, Cursor, Read};
@@ -84,6 +86,16 @@ pub enum PublishError {
     /// Nothing to resume.
     #[error("no publication of {0:?} was begun; publish it without --resume")]
     NothingToResume(String),
+    /// Others got ahead of it again and again.
+    #[error(
+        "the publication was not begun in {tries} tries, the last of which ended so: {why}; publish it again"
+    )]
+    NotBegun {
+        /// How often it was tried.
+        tries: usize,
+        /// Why the last try failed.
+        why: CommitError,
+    },
     /// Something else has the name.
     #[error(
         "what was published as {0:?} began otherwise, so this is another file; publish it without --resume"

@@ -18,6 +18,10 @@ use crate::store::{Store, each_event};
 /// How often an append that was aborted is sent again before the publication stops.
 const RETRIES: usize = 20;
 
+/// How often a number is asked for that another publisher got ahead of: each time one of them has gone through, so a
+/// hundred are more publishers than begin at one moment, or the log is in trouble.
+const TRIES: usize = 100;
+
 /// Rows of one append: large enough that the flush of a commit is shared by many, small enough to be one.
 const CHUNK: usize = 1_000;
 
@@ -57,6 +61,7 @@ impl Publication {
         actor: &str,
         content: Option<Digest>,
     ) -> Result<Self, PublishError> {
+        let mut tries = 1;
         loop {
             // Whoever begins fences the others, reads all numbers, and takes the next: no two get the same one.
             let mut writer = store.log.writer("publications")?;
@@ -82,7 +87,12 @@ impl Publication {
                 batch,
             )]) {
                 Ok(()) => return Self::open(store, project, source, name, number as u32),
-                Err(CommitError::Fenced(_) | CommitError::Aborted(_)) => {}
+                Err(CommitError::Fenced(_) | CommitError::Aborted(_)) if tries < TRIES => {
+                    tries += 1
+                }
+                Err(why @ (CommitError::Fenced(_) | CommitError::Aborted(_))) => {
+                    return Err(PublishError::NotBegun { tries, why });
+                }
                 Err(error) => return Err(error.into()),
             }
         }
