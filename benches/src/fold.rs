@@ -10,7 +10,7 @@ use mainstem_host::resolver::StoreResolver;
 use mainstem_kernel::known::Nothing;
 use mainstem_kernel::log::FetchLimit;
 use mainstem_kernel::pace::Pacer;
-use mainstem_kernel::runner::Blobs;
+use mainstem_kernel::runner::{Blobs, SnapshotEvery};
 use mainstem_kernel::task::rank;
 use mainstem_kernel::worker::{Crew, Inert, Parts, for_each};
 use mainstem_kernel::{Known, Outbox, Partition, Run, TaskSpec};
@@ -126,6 +126,7 @@ fn crew(store: &Store) -> Result<Crew<Inert>, Box<dyn Error>> {
         blobs: store.blobs.clone(),
         factory: Arc::new(machine),
         limit: FetchLimit::default(),
+        snapshots: SnapshotEvery::default(),
     };
     Ok(Crew::join(parts, "bench", Inert)?)
 }

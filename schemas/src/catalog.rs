@@ -160,7 +160,10 @@ pub fn fingerprint(schema: &str) -> Result<Digest, String> {
 }
 
 fn record_name(schema: &str) -> Option<String> {
-    let json: serde_json::Value = serde_json::from_str(schema).ok()?;
-    let name = json.get("name")?.as_str()?;
-    Some(name.rsplit('.').next().unwrap_or(name).to_owned())
+    #[derive(Deserialize)]
+    struct Named {
+        name: String,
+    }
+    let Named { name } = serde_json::from_str(schema).ok()?;
+    Some(name.rsplit('.').next().unwrap_or(&name).to_owned())
 }

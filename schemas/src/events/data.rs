@@ -9,7 +9,7 @@ use crate::digest::Digest;
 use crate::id::EventId;
 use crate::time::Millis;
 
-/// A task could not read a record; here it is, whole.
+/// A task could not read a record; here it is, cut where it is long.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "mainstem")]
 pub struct RecordQuarantined {
@@ -19,11 +19,13 @@ pub struct RecordQuarantined {
     pub origin: Option<EventId>,
     /// Its key.
     pub key: Option<KeyBytes>,
-    /// Its value.
+    /// Its value, at most the first 64 KiB of it.
     #[serde(with = "apache_avro::serde::bytes")]
     #[avro(with)]
     pub value: Vec<u8>,
-    /// BLAKE3 of the value.
+    /// How many bytes the value had.
+    pub length: i64,
+    /// BLAKE3 of the whole value.
     pub digest: Digest,
     /// Schema id in the value, where it is in the wire format.
     pub schema_id: Option<i32>,
@@ -41,10 +43,12 @@ pub struct RecordQuarantined {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "mainstem")]
 pub struct KeyBytes {
-    /// The bytes.
+    /// The bytes, at most the first 1 KiB of them.
     #[serde(with = "apache_avro::serde::bytes")]
     #[avro(with)]
     pub bytes: Vec<u8>,
+    /// How many bytes there were.
+    pub length: i64,
 }
 
 /// What a deployed version is for.

@@ -40,7 +40,7 @@ pub struct RetrainRequested {
     pub reason: RetrainReason,
     /// What it rests on, in words with the figures.
     pub detail: String,
-    /// Ids of the events that it rests on.
+    /// Ids of the events that it rests on: the newest 1,000 at most, and then the detail says of how many.
     pub evidence: Vec<EventId>,
     /// Log time of the request: the training data end here.
     pub as_of: Millis,
@@ -56,7 +56,7 @@ pub struct RetrainSuppressed {
     pub reason: RetrainReason,
     /// Why it was not followed: a retrain is open, or the cool-down lasts.
     pub because: String,
-    /// Ids of the events that it rests on.
+    /// Ids of the events that it rests on, the newest 1,000 at most.
     pub evidence: Vec<EventId>,
 }
 

@@ -1,7 +1,12 @@
 //! Makes a definition an event: topics, schemas, then `DefinitionApplied`, in one append.
 
+mod fixed;
+#[cfg(test)]
+mod tests;
+
 use mainstem_columns::{source_schema, view_schema};
 use mainstem_kernel::log::{CommitError, LogError, Partition};
+use mainstem_project::keep_numbers;
 use mainstem_rooms::topology::topics_of;
 use mainstem_schemas::catalog::NotAvro;
 use mainstem_schemas::definition::Project;
@@ -32,7 +37,12 @@ pub enum ApplyError {
     Log(#[from] LogError),
     /// The append failed.
     #[error(transparent)]
-    Commit(#[from] CommitError),
+    Commit(CommitError),
+    /// Another apply began after this one had read the definitions.
+    #[error(
+        "another apply came in between, and nothing was applied; look at what it changed, and apply again"
+    )]
+    Overtaken,
     /// A schema is not Avro.
     #[error(transparent)]
     NotAvro(#[from] NotAvro),
@@ -51,20 +61,34 @@ pub enum ApplyError {
     },
 }
 
+impl From<CommitError> for ApplyError {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Fenced(_) => ApplyError::Overtaken,
+            error => ApplyError::Commit(error),
+        }
+    }
+}
+
 /// What `project` would change in the store.
 ///
 /// # Errors
 /// [`ApplyError::Fixed`] where something immutable would change.
 pub fn plan(store: &Store, project: &Project) -> Result<Plan, ApplyError> {
-    let current = match store.project() {
-        Ok(current) => current,
-        Err(StoreError::Empty(_)) => return Ok(Plan::First),
-        Err(error) => return Err(error.into()),
+    Ok(planned(&store.definitions()?, project)?.1)
+}
+
+/// The definition with the numbers that its sources have for life, and what it changes of those applied before it.
+fn planned(history: &[Project], project: &Project) -> Result<(Project, Plan), ApplyError> {
+    let mut project = project.clone();
+    keep_numbers(&mut project, history);
+    let Some(current) = history.last() else {
+        return Ok((project, Plan::First));
     };
-    if current == *project {
-        return Ok(Plan::Unchanged);
+    if *current == project {
+        return Ok((project, Plan::Unchanged));
     }
-    check_fixed(&current, project)?;
+    fixed::check(history, current, &project)?;
     let mut lines = Vec::new();
     compare("source", &current.sources, &project.sources, &mut lines);
     compare("view", &current.views, &project.views, &mut lines);
@@ -75,62 +99,7 @@ pub fn plan(store: &Store, project: &Project) -> Result<Plan, ApplyError> {
             current.clock, project.clock
         ));
     }
-    Ok(Plan::Changes(lines))
-}
-
-fn check_fixed(current: &Project, project: &Project) -> Result<(), ApplyError> {
-    let fixed = |what: String, why: &str, remedy: &str| {
-        Err(ApplyError::Fixed {
-            what,
-            why: why.into(),
-            remedy: remedy.into(),
-        })
-    };
-    if current.name != project.name {
-        let what = format!("the project's name ({} to {})", current.name, project.name);
-        return fixed(
-            what,
-            "it is the prefix of every topic",
-            "use another --dir for another project",
-        );
-    }
-    if current.partitions != project.partitions {
-        let what = format!(
-            "the number of partitions ({} to {})",
-            current.partitions, project.partitions
-        );
-        return fixed(
-            what,
-            "a key belongs to one partition for life",
-            "start a new project with another --dir",
-        );
-    }
-    for (name, view) in &current.views {
-        if project.views.get(name).is_some_and(|other| other != view) {
-            let why = "views are immutable: models were trained on what they were";
-            return fixed(
-                format!("the view {name}"),
-                why,
-                "give the changed view a new name, such as one with _v2",
-            );
-        }
-    }
-    for (name, source) in &current.sources {
-        let changed = |other: &mainstem_schemas::definition::Source| {
-            other.entity != source.entity
-                || other.time != source.time
-                || other.number != source.number
-        };
-        if project.sources.get(name).is_some_and(changed) {
-            let why = "its records are keyed and timed by it";
-            return fixed(
-                format!("entity or time of the source {name}"),
-                why,
-                "add a new source under another name",
-            );
-        }
-    }
-    Ok(())
+    Ok((project, Plan::Changes(lines)))
 }
 
 fn compare<T: PartialEq>(
@@ -160,11 +129,12 @@ pub fn apply(
     actor: &str,
     now: Millis,
 ) -> Result<Plan, ApplyError> {
-    let plan = plan(store, project)?;
-    store.log.create_topics(&topics_of(project))?;
+    // The writer first: what another apply has planned on the same definitions can then not be appended any more.
     let mut writer = store.log.writer("apply")?;
+    let (project, plan) = planned(&store.definitions()?, project)?;
+    store.log.create_topics(&topics_of(&project))?;
     let mut catalog = store.catalog(&project.name)?;
-    let schemas = register(&mut catalog, project)?;
+    let schemas = register(&mut catalog, &project)?;
     let mut records = Vec::new();
     let at = |topic: &str| Partition::new(&topics::fixed(&project.name, topic), 0);
     if !schemas.is_empty() {
@@ -173,7 +143,7 @@ pub fn apply(
     if plan != Plan::Unchanged {
         records.push((
             at("definitions"),
-            definition(&catalog, project, actor, now)?,
+            definition(&catalog, &project, actor, now)?,
         ));
     }
     if !records.is_empty() {

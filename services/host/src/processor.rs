@@ -2,12 +2,14 @@
 //! the tasks out.
 
 use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mainstem_kernel::log::{CommitError, FetchLimit, LogError};
+use mainstem_kernel::runner::{SnapshotEvery, TaskError};
 use mainstem_kernel::worker::{Crew, Parts};
 use mainstem_rooms::machines::machine;
 use mainstem_rooms::topology::tasks_of;
@@ -23,6 +25,9 @@ const IDLE: Duration = Duration::from_millis(50);
 
 /// How long a worker rests after an error that another try may mend.
 const REST: Duration = Duration::from_millis(500);
+
+/// How often it is said that a task still stands.
+const AGAIN: Duration = Duration::from_secs(60);
 
 /// What a processor is told.
 #[derive(Debug, Clone)]
@@ -96,11 +101,13 @@ fn work(store: &Store, name: &str, stop: &AtomicBool) -> Result<(), StoreError> 
         blobs: store.blobs.clone(),
         factory: Arc::new(machine),
         limit: FetchLimit::default(),
+        snapshots: SnapshotEvery::default(),
     };
     let actuator = TrainerActuator::new(Arc::clone(&store.log), store.blobs.clone(), &project.name);
     let mut crew = Crew::join(parts, name, actuator)?;
     let mut definitions = Watch::new(store, &project)?;
     let (mut clock, mut held) = (Fresh::default(), BTreeSet::new());
+    let mut told = Told::default();
     while !stop.load(Ordering::SeqCst) {
         let seen = store.log.seen();
         if definitions.changed()? {
@@ -124,9 +131,10 @@ fn work(store: &Store, name: &str, stop: &AtomicBool) -> Result<(), StoreError> 
             let tasks: Vec<&str> = held.iter().map(|task| task.0.as_str()).collect();
             tracing::info!(tasks = tasks.join(" "), "the worker's share changed");
         }
-        for error in &progress.stopped {
-            tracing::error!(%error, "a task stands still");
+        for why in &progress.passed_over {
+            tracing::warn!(why, "a snapshot is passed over");
         }
+        told.tell(&progress.stopped);
         if !progress.stopped.is_empty() {
             std::thread::sleep(REST);
         } else if progress.commits == 0 {
@@ -134,6 +142,24 @@ fn work(store: &Store, name: &str, stop: &AtomicBool) -> Result<(), StoreError> 
         }
     }
     Ok(())
+}
+
+/// Why tasks stand still, each told when it begins and once in a while after.
+#[derive(Default)]
+struct Told(BTreeMap<String, Instant>);
+
+impl Told {
+    fn tell(&mut self, stopped: &[TaskError]) {
+        let errors: BTreeSet<String> = stopped.iter().map(ToString::to_string).collect();
+        self.0
+            .retain(|error, since| errors.contains(error) && since.elapsed() < AGAIN);
+        for error in errors {
+            if let Entry::Vacant(place) = self.0.entry(error) {
+                tracing::error!(error = place.key(), "a task stands still");
+                place.insert(Instant::now());
+            }
+        }
+    }
 }
 
 /// Sees when a definition was applied.

@@ -72,27 +72,41 @@ impl Store {
     /// # Errors
     /// [`StoreError::Empty`] where there is none.
     pub fn project(&self) -> Result<Project, StoreError> {
-        let empty = || StoreError::Empty(self.dir.display().to_string());
-        let topics = self.log.topics()?;
-        let name = topics
-            .iter()
-            .find_map(|topic| topic.name.strip_suffix(".definitions"))
-            .ok_or_else(empty)?;
+        let last = self.applied()?.pop();
+        read(&last.ok_or_else(|| StoreError::Empty(self.dir.display().to_string()))?)
+    }
+
+    /// Every definition that was ever applied, in order; none where there is no project yet.
+    ///
+    /// # Errors
+    /// The log's, or [`StoreError::Definition`].
+    pub fn definitions(&self) -> Result<Vec<Project>, StoreError> {
+        self.applied()?.iter().map(|text| read(text)).collect()
+    }
+
+    /// The texts of the definitions. A source, a view or a model may be called `definitions` too, but a project's name
+    /// holds no dot; and a topic without an event is what an apply that did not come to its end has left behind.
+    fn applied(&self) -> Result<Vec<String>, StoreError> {
         let mut reader = self.log.reader()?;
-        let mut last = None;
-        let catalog = read_catalog(reader.as_mut(), name)?;
-        each_event(
-            reader.as_mut(),
-            &catalog,
-            &Partition::new(&format!("{name}.definitions"), 0),
-            |_, event| {
+        let mut definitions = Vec::new();
+        for topic in self.log.topics()? {
+            let name = topic.name.strip_suffix(".definitions");
+            let Some(name) = name.filter(|name| !name.contains('.')) else {
+                continue;
+            };
+            let partition = Partition::new(&topic.name, 0);
+            if reader.range(&partition)?.is_empty() {
+                continue;
+            }
+            let catalog = read_catalog(reader.as_mut(), name)?;
+            each_event(reader.as_mut(), &catalog, &partition, |_, event| {
                 if let Event::DefinitionApplied(applied) = event {
-                    last = Some(applied.definition);
+                    definitions.push(applied.definition);
                 }
-            },
-        )?;
-        let definition = last.ok_or_else(empty)?;
-        serde_json::from_str(&definition).map_err(|error| StoreError::Definition(error.to_string()))
+            })?;
+            break;
+        }
+        Ok(definitions)
     }
 
     /// The schemas of a project as of now.
@@ -102,6 +116,10 @@ impl Store {
     pub fn catalog(&self, project: &str) -> Result<Catalog, StoreError> {
         Ok(read_catalog(self.log.reader()?.as_mut(), project)?)
     }
+}
+
+fn read(definition: &str) -> Result<Project, StoreError> {
+    serde_json::from_str(definition).map_err(|error| StoreError::Definition(error.to_string()))
 }
 
 /// Hands every event of a partition to `take`, with its record.

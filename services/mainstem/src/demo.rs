@@ -3,6 +3,7 @@
 
 use std::error::Error;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -43,7 +44,6 @@ pub fn run(options: &Demo) -> Done {
         Some(dir) => dir.clone(),
         None => fresh_dir()?,
     };
-    let (file, data) = write_files(&dir)?;
     let project = mainstem_project::parse("mainstem.yaml", PROJECT)
         .map_err(|errors| errors.first().map_or_else(String::new, ToString::to_string))?;
     let store = Store::open(&dir)?;
@@ -54,10 +54,12 @@ pub fn run(options: &Demo) -> Done {
         )
         .into());
     }
-    println!("1. apply     {} (project {})", file.display(), project.name);
+    let file = write_new(&dir.join("mainstem.yaml"), PROJECT.as_bytes())?;
+    let data = write_new(&dir.join("electricity.csv"), DATA)?;
+    out!("1. apply     {} (project {})", file.display(), project.name);
     apply::apply(&store, &project, "demo", now())?;
     let published = play(&store, &project, options.threads)?;
-    println!("3. audit     every derived event is recomputed and compared");
+    out!("3. audit     every derived event is recomputed and compared");
     let found = audit::verify(&store, &project, &mut |_| {})?;
     let mut summary = Summary::read(&store, &project, MODEL)?;
     summary.set_audit(&found);
@@ -70,8 +72,8 @@ pub fn run(options: &Demo) -> Done {
             serde_json::to_string_pretty(&summary.to_json())? + "\n",
         )?;
     }
-    println!("\n{}", summary.terminal(&NOTES));
-    println!("report       {}", page.display());
+    out!("\n{}", summary.terminal(&NOTES));
+    out!("report       {}", page.display());
     let source = publisher::source_of(&project, SOURCE)?;
     let last = EventId::row(source.number, 1, published.accepted.saturating_sub(1));
     next_commands(&dir, &data, last);
@@ -89,18 +91,17 @@ fn fresh_dir() -> Result<PathBuf, Box<dyn Error>> {
     Ok(dir)
 }
 
-fn write_files(dir: &Path) -> Result<(PathBuf, PathBuf), Box<dyn Error>> {
-    let (file, data) = (dir.join("mainstem.yaml"), dir.join("electricity.csv"));
-    let named = |error: std::io::Error| {
-        format!(
-            "{}: {error}; name another directory with --dir",
-            dir.display()
-        )
-    };
-    fs::create_dir_all(dir).map_err(named)?;
-    fs::write(&file, PROJECT).map_err(named)?;
-    fs::write(&data, DATA).map_err(named)?;
-    Ok((file, data))
+/// Writes a file that is not there yet.
+fn write_new(path: &Path, bytes: &[u8]) -> Result<PathBuf, Box<dyn Error>> {
+    fs::File::create_new(path)
+        .and_then(|mut file| file.write_all(bytes))
+        .map_err(|error| {
+            format!(
+                "{}: {error}; name an empty directory with --dir",
+                path.display()
+            )
+        })?;
+    Ok(path.to_owned())
 }
 
 /// The services and the paced publisher.
@@ -142,14 +143,12 @@ fn next_commands(dir: &Path, data: &Path, last: EventId) {
     let program = std::env::args().next();
     let program = program.as_deref().unwrap_or("mainstem");
     let (dir, data) = (dir.display(), data.display());
-    println!(
+    out!(
         "\nTry next: why was the last row predicted so? Then the same loop live, from a file that you may change:"
     );
-    println!("  {program} audit explain {last} --dir {dir}");
-    println!("  {program} up -f {dir}/mainstem.yaml --dir mine");
-    println!(
-        "  {program} publish {SOURCE} {data} --pace 7d --dir mine      # in a second terminal"
-    );
+    out!("  {program} audit explain {last} --dir {dir}");
+    out!("  {program} up -f {dir}/mainstem.yaml --dir mine");
+    out!("  {program} publish {SOURCE} {data} --pace 7d --dir mine      # in a second terminal");
 }
 
 mod progress {
@@ -174,7 +173,7 @@ mod progress {
 
     impl Progress {
         pub fn new(store: &Store, project: &Project, model: &str) -> Result<Self, Box<dyn Error>> {
-            println!(
+            out!(
                 "2. publish   arrivals, a week of event time a step; features, predictions, labels, drift follow"
             );
             let followed = ["triggers", "runs", "models", "deployments"]
@@ -205,7 +204,7 @@ mod progress {
                 *from = next.unwrap_or(*from);
             }
             let date = until.to_string();
-            println!(
+            out!(
                 "   {}  {:>6} rows  {}",
                 &date[..10.min(date.len())],
                 published.accepted,

@@ -1,9 +1,12 @@
 //! Mainstem: the one binary. Every command opens a directory with the log and the blobs, and does one thing.
 #![forbid(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
+#[macro_use]
+mod console;
 
 mod cli;
 mod commands;
-mod console;
 mod demo;
 mod stop;
 
@@ -15,6 +18,7 @@ fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     console::log_to_stderr(&cli);
     match commands::run(cli) {
+        Ok(_) if console::is_lost() => ExitCode::from(1),
         Ok(code) => code,
         Err(error) => {
             console::error(error.as_ref());

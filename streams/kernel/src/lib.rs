@@ -3,8 +3,8 @@
 //! A room's thinking is a [`Machine`]: pure, synchronous, a fold of *runs* of records into state
 //! and outputs. The kernel wraps it as a [`Task`], drives it in *turns* ([`runner`]), commits several
 //! tasks' turns at once through the [`Log`] port, and only then lets the
-//! `Actuator` act. A task is rebuilt by folding its inputs again in the order that its turns
-//! wrote down ([`replay`]); an audit does the same and compares.
+//! `Actuator` act. A task is rebuilt from its last snapshot and by folding its inputs again in the order that its turns
+//! wrote down ([`mod@restore`], [`replay`]); an audit does the same and compares.
 //!
 //! Nothing here reads a clock, a file or a socket: the ports are implemented under `services/`, but for the memory
 //! log, which simulations run on.
@@ -19,6 +19,7 @@ pub mod outbox;
 pub mod pace;
 pub mod quiet;
 pub mod replay;
+pub mod restore;
 pub mod rounds;
 pub mod runner;
 pub mod task;

@@ -1,12 +1,13 @@
-//! Folding a task's inputs again in the order that its turns wrote down: how a task is rebuilt, and how it is audited.
+//! Folding a task's inputs again in the order that its turns wrote down: how a task is rebuilt
+//! ([`crate::restore`]), and how it is audited.
 
 use mainstem_schemas::Batch;
-use mainstem_schemas::events::{RunTaken, SnapshotTaken, Turn};
+use mainstem_schemas::events::{RunTaken, Turn};
 
 use crate::known::Resolver;
 use crate::log::{FetchLimit, LogError, Partition, Reader};
 use crate::machine::Run;
-use crate::runner::{Blobs, Runner, TaskError};
+use crate::runner::{Runner, TaskError};
 use crate::turn;
 
 /// What a turn's inputs turned out to be when they were read again.
@@ -73,44 +74,6 @@ pub fn refold_turn(
     let outputs = runner.take_outputs()?;
     runner.stand_after(turn);
     Ok(Refolded { outputs, damage })
-}
-
-/// Rebuilds a task: from a snapshot, if there is one, and by folding the turns after it again. The outputs, which
-/// are in the log, are dropped.
-///
-/// # Errors
-/// [`TaskError`], as in a turn.
-pub fn restore(
-    runner: &mut Runner,
-    snapshot: Option<&SnapshotTaken>,
-    turns: impl Iterator<Item = Result<Turn, LogError>>,
-    reader: &mut dyn Reader,
-    resolver: &dyn Resolver,
-    blobs: &dyn Blobs,
-) -> Result<(), TaskError> {
-    let from = match snapshot
-        .filter(|snapshot| snapshot.machine_version == runner.task().version() as i32)
-    {
-        None => 0,
-        Some(snapshot) => {
-            let state = blobs.get(&snapshot.state);
-            let state = state.map_err(|why| TaskError::Unresolved {
-                task: runner.spec.id.0.clone(),
-                why,
-            })?;
-            runner.resume(&state, resolver)?;
-            snapshot.turn
-        }
-    };
-    for turn in turns {
-        let turn = turn.map_err(|error| runner.log_error(error))?;
-        if turn.number == from {
-            runner.stand_after(&turn);
-        } else if turn.number > from {
-            refold_turn(runner, &turn, reader, resolver)?;
-        }
-    }
-    Ok(())
 }
 
 /// The records of a run that a turn took.

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use mainstem_schemas::catalog::SchemaRegistered;
-use mainstem_schemas::definition::Project;
+use mainstem_schemas::definition::{Clock, Project};
 use mainstem_schemas::envelope::attribute;
 use mainstem_schemas::events::Event;
 use mainstem_schemas::{Batch, Catalog, Digest, EventId, Millis, RecordRef};
@@ -360,6 +360,11 @@ impl<M: Machine> Task for Frame<M> {
 
     fn is_full(&self) -> bool {
         self.state.held.records.bytes() > MAX_HELD
+    }
+
+    fn is_paced(&self) -> bool {
+        let clock = self.state.project.as_ref().map(|project| project.clock);
+        clock == Some(Clock::Stream)
     }
 
     fn outstanding(&self) -> Vec<Effect> {

@@ -1,6 +1,9 @@
 //! One task's turns: fetch, resolve, fold, seal. Nothing is committed here; the worker does that.
 
-use mainstem_schemas::events::{Event, InputPosition, SnapshotTaken, Turn};
+mod snapshot;
+mod ticks;
+
+use mainstem_schemas::events::{Event, InputPosition, Turn};
 use mainstem_schemas::partition::partition_of;
 use mainstem_schemas::{Batch, Digest, Envelope, EventId};
 
@@ -10,6 +13,8 @@ use crate::machine::Run;
 use crate::outbox::{Fault, Outbox};
 use crate::task::{Task, TaskSpec, rank};
 use crate::turn;
+
+pub use snapshot::SnapshotEvery;
 
 /// Bytes kept by digest: models, data sets, snapshots.
 pub trait Blobs: Send + Sync {
@@ -55,9 +60,6 @@ pub enum TaskError {
     },
 }
 
-/// How often a task's state is stored: a restore folds at most this many records again, in some seconds.
-const SNAPSHOT_RECORDS: u64 = 1_000_000;
-
 /// Schemas and definitions are taken whole, for every other record may refer to any of them: some hundreds of small
 /// records in the life of a log.
 const WHOLE: FetchLimit = FetchLimit {
@@ -78,8 +80,11 @@ pub struct Runner {
     positions: Vec<u64>,
     last: (i64, Digest),
     batches: Vec<Batch>,
+    /// Ticks that were folded since the last turn and brought about nothing.
+    idle: Batch,
     outbox: Outbox,
-    since_snapshot: u64,
+    every: SnapshotEvery,
+    snapshot: snapshot::Last,
 }
 
 impl Runner {
@@ -90,14 +95,23 @@ impl Runner {
         Runner {
             positions: vec![0; partitions.len()],
             batches: vec![Batch::new(); partitions.len()],
+            idle: Batch::new(),
             outbox: Outbox::new(&spec.outputs),
             known: Known::default(),
             last: (0, Digest::default()),
-            since_snapshot: 0,
+            every: SnapshotEvery::default(),
+            snapshot: snapshot::Last::default(),
             partitions,
             task,
             spec,
         }
+    }
+
+    /// Stores its state that often.
+    #[must_use]
+    pub fn snapshot_every(mut self, every: SnapshotEvery) -> Self {
+        self.every = every;
+        self
     }
 
     /// The task.
@@ -135,10 +149,17 @@ impl Runner {
     ) -> Result<Option<Commit>, TaskError> {
         self.fetch(reader, limit)?;
         if self.batches.iter().all(Batch::is_empty) {
-            return Ok(None);
+            return self.stuck(reader).map(|()| None);
+        }
+        if self.ticks_come_first() {
+            return self.seal_ticks(blobs).map(Some);
         }
         self.hold_data_back(limit);
+        let before = self.before_idle_ticks();
         self.fold(resolver)?;
+        if self.keep_idle_ticks(before) {
+            return Ok(None);
+        }
         self.seal(blobs)
             .map(Some)
             .map_err(|fault| self.fault(fault))
@@ -161,6 +182,9 @@ impl Runner {
         self.fetch(reader, limit)?;
         let behind = |batch: &Batch| batch.len() >= limit.records || batch.bytes() >= limit.bytes;
         let behind = self.batches[rank::CLOCK..].iter().any(behind);
+        if self.ticks_come_first() {
+            return self.seal_ticks(blobs).map(Some);
+        }
         self.hold_data_back(limit);
         self.fold(resolver)?;
         if !behind {
@@ -192,15 +216,62 @@ impl Runner {
                 continue;
             }
             let limit = if rank < rank::CLOCK { WHOLE } else { limit };
-            let fetched = reader.fetch(
-                &self.partitions[rank],
-                self.positions[rank],
-                limit,
-                &mut self.batches[rank],
-            );
-            fetched.map_err(|error| self.log_error(error))?;
+            self.fetch_input(reader, rank, limit)
+                .map_err(|error| self.log_error(error))?;
         }
         Ok(())
+    }
+
+    /// Fetches an input; one that all tasks have to its end or to the limit, for a log may hand out less than there is,
+    /// and data must not be folded before what their writer saw.
+    fn fetch_input(
+        &mut self,
+        reader: &mut dyn Reader,
+        rank: usize,
+        limit: FetchLimit,
+    ) -> Result<(), LogError> {
+        let mut from = self.next(rank);
+        let (partition, batch) = (&self.partitions[rank], &mut self.batches[rank]);
+        loop {
+            let left = FetchLimit {
+                records: limit.records - batch.len(),
+                bytes: limit.bytes - batch.bytes(),
+            };
+            let before = batch.len();
+            reader.fetch(partition, from, left, batch)?;
+            let more = rank <= rank::CLOCK && batch.len() > before;
+            if !more || batch.len() >= limit.records || batch.bytes() >= limit.bytes {
+                return Ok(());
+            }
+            from = batch.offsets().last().map_or(from, |last| last + 1);
+        }
+    }
+
+    /// A task that holds all it can until a tick, and a tick that comes only once the task has read all: nothing would
+    /// ever move again.
+    fn stuck(&mut self, reader: &mut dyn Reader) -> Result<(), TaskError> {
+        if !self.task.is_full() || !self.task.is_paced() {
+            return Ok(());
+        }
+        let one = FetchLimit {
+            records: 1,
+            bytes: usize::MAX,
+        };
+        let mut batch = Batch::new();
+        for rank in rank::FIRST..self.partitions.len() {
+            reader
+                .fetch(
+                    &self.partitions[rank],
+                    self.positions[rank],
+                    one,
+                    &mut batch,
+                )
+                .map_err(|error| self.log_error(error))?;
+        }
+        match batch.is_empty() {
+            true => Ok(()),
+            false => Err(self.fault(Fault(TOO_LONG_A_STEP.into()))),
+        }
     }
 
     /// A clock that was cut by the limit is read on before any data: a later step may cover their rows.
@@ -236,11 +307,12 @@ impl Runner {
 
     fn seal(&mut self, blobs: &dyn Blobs) -> Result<Commit, Fault> {
         let outputs = self.outbox.take()?;
+        self.take_idle_ticks();
         let mut runs = Vec::new();
         for (rank, batch) in self.batches.iter().enumerate() {
             if let Some(last) = batch.offsets().last() {
                 self.positions[rank] = last + 1;
-                self.since_snapshot += batch.len() as u64;
+                self.snapshot.records += batch.len() as u64;
                 runs.push(turn::run_taken(&self.partitions[rank], batch));
             }
         }
@@ -263,9 +335,7 @@ impl Runner {
         self.last = (turn.number, turn.hash);
         let mut outputs = outputs;
         outputs.push(self.chain_record("turns", &Event::Turn(turn.clone()))?);
-        if self.since_snapshot >= SNAPSHOT_RECORDS {
-            outputs.push(self.take_snapshot(blobs, turn.number)?);
-        }
+        outputs.extend(self.take_snapshot(blobs)?);
         Ok(Commit {
             task: self.spec.id.clone(),
             turn: Some(turn),
@@ -284,19 +354,6 @@ impl Runner {
             .zip(&self.positions)
             .map(position)
             .collect()
-    }
-
-    fn take_snapshot(&mut self, blobs: &dyn Blobs, turn: i64) -> Result<(Partition, Batch), Fault> {
-        let state = blobs.put(&self.task.snapshot()?).map_err(Fault)?;
-        self.since_snapshot = 0;
-        let machine_version = self.task.version() as i32;
-        let event = SnapshotTaken {
-            task: self.spec.id.0.clone(),
-            turn,
-            machine_version,
-            state,
-        };
-        self.chain_record("snapshots", &Event::SnapshotTaken(event))
     }
 
     /// A record of the chain: keyed by the task, on the control topics' only partition.
@@ -362,12 +419,9 @@ impl Runner {
             run,
             &mut self.outbox,
         )
-        .map_err(|why| TaskError::Unresolved {
-            task: self.spec.id.0.clone(),
-            why,
-        })?;
+        .map_err(|why| self.unresolved(why))?;
         self.positions[run.input] = next;
-        self.since_snapshot += run.batch.len() as u64;
+        self.snapshot.records += run.batch.len() as u64;
         Ok(())
     }
 
@@ -379,29 +433,17 @@ impl Runner {
         self.outbox.take().map_err(|fault| self.fault(fault))
     }
 
-    /// Takes a state from a snapshot's bytes.
-    ///
-    /// # Errors
-    /// [`TaskError`] where they are no state, or what it needs cannot be had.
-    pub fn resume(&mut self, state: &[u8], resolver: &dyn Resolver) -> Result<(), TaskError> {
-        self.task
-            .restore(state)
-            .map_err(|fault| self.fault(fault))?;
-        let needs = self.task.needs(&self.known, None);
-        self.known
-            .learn(&needs, resolver)
-            .map_err(|why| TaskError::Unresolved {
-                task: self.spec.id.0.clone(),
-                why,
-            })?;
-        self.since_snapshot = 0;
-        Ok(())
-    }
-
     pub(crate) fn fault(&self, fault: Fault) -> TaskError {
         TaskError::Fault {
             task: self.spec.id.0.clone(),
             fault,
+        }
+    }
+
+    fn unresolved(&self, why: String) -> TaskError {
+        TaskError::Unresolved {
+            task: self.spec.id.0.clone(),
+            why,
         }
     }
 
@@ -412,6 +454,8 @@ impl Runner {
         }
     }
 }
+
+const TOO_LONG_A_STEP: &str = "a step of the paced run gives it more records to hold until the tick than it may; stop the publisher and the services, and begin anew in an empty directory with a shorter --pace";
 
 /// Beyond this many, what the state no longer needs is forgotten: retired models are large.
 const MAX_KNOWN: usize = 16;

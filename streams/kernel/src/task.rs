@@ -112,6 +112,8 @@ pub trait Task: Send {
     }
     /// Whether the held records are at their limit: no more data are taken until a tick releases some.
     fn is_full(&self) -> bool;
+    /// Whether ticks wait until everything was read: under `clock: stream`.
+    fn is_paced(&self) -> bool;
     /// Effects that are to be done and not yet done, in a stable order.
     fn outstanding(&self) -> Vec<Effect>;
     /// Appends the record of a turn or a snapshot in the wire format.

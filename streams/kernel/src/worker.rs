@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mainstem_schemas::events::{Event, SnapshotTaken, Turn};
+use mainstem_schemas::events::Event;
 use mainstem_schemas::partition::partition_of;
 use mainstem_schemas::{Batch, Catalog, EventId, topics};
 
@@ -16,8 +16,8 @@ use crate::log::{
 };
 use crate::machine::Effect;
 use crate::outbox::Fault;
-use crate::replay;
-use crate::runner::{Blobs, Runner, TaskError};
+use crate::restore::{Sources, restore};
+use crate::runner::{Blobs, Runner, SnapshotEvery, TaskError};
 use crate::task::{Task, TaskId, TaskSpec};
 
 /// What brings effects about. It may take its time: outcomes come later.
@@ -66,6 +66,8 @@ pub struct Parts {
     pub factory: std::sync::Arc<Factory>,
     /// How much a task takes at once.
     pub limit: FetchLimit,
+    /// How often a task's state is stored.
+    pub snapshots: SnapshotEvery,
 }
 
 /// What a step of a worker did.
@@ -75,6 +77,8 @@ pub struct Progress {
     pub commits: usize,
     /// Tasks that were restored.
     pub restored: usize,
+    /// Snapshots that were of no use to a restore, and why.
+    pub passed_over: Vec<String>,
     /// Tasks that stand still, and why; they are restored and tried again on the next step.
     pub stopped: Vec<TaskError>,
 }
@@ -82,10 +86,22 @@ pub struct Progress {
 /// Turns of one commit together: beyond it the other tasks wait for the next, so that a transaction stays short.
 const MAX_COMMIT_BYTES: usize = 16 << 20;
 
+const NO_MACHINE: &str = "this version has no machine for it; run a newer version";
+
 struct Owned {
     runner: Runner,
     caught_up: bool,
     performing: BTreeSet<(EventId, u32)>,
+}
+
+impl Owned {
+    fn new(runner: Runner) -> Self {
+        Owned {
+            runner,
+            caught_up: false,
+            performing: BTreeSet::new(),
+        }
+    }
 }
 
 /// A worker's loop, one step at a time.
@@ -99,6 +115,8 @@ pub struct Crew<A: Actuator> {
     waiting: BTreeMap<TaskId, TaskSpec>,
     /// Sealed and not known to be written.
     pending: Vec<Commit>,
+    /// The task that takes its turn first on the next step; else the first by name.
+    first: Option<TaskId>,
 }
 
 impl<A: Actuator> Crew<A> {
@@ -117,6 +135,7 @@ impl<A: Actuator> Crew<A> {
             owned,
             waiting,
             pending: Vec::new(),
+            first: None,
         })
     }
 
@@ -148,6 +167,9 @@ impl<A: Actuator> Crew<A> {
                 Ok(()) => progress.commits = std::mem::take(&mut self.pending).len(),
                 // Still the owner: the same again on the next step.
                 Err(CommitError::Aborted(_)) => return Ok(progress),
+                Err(CommitError::Log(LogError::TooLarge { .. })) => {
+                    self.commit_apart(tasks, &mut progress)?;
+                }
                 Err(error) => {
                     self.forget(tasks);
                     return Err(error);
@@ -156,6 +178,39 @@ impl<A: Actuator> Crew<A> {
         }
         self.act();
         Ok(progress)
+    }
+
+    /// One commit is too large for the log: its task stands still, the others go on.
+    fn commit_apart(
+        &mut self,
+        tasks: &[TaskSpec],
+        progress: &mut Progress,
+    ) -> Result<(), CommitError> {
+        while !self.pending.is_empty() {
+            match self.worker.commit(&self.pending[..1]) {
+                Ok(()) => {
+                    self.pending.remove(0);
+                    progress.commits += 1;
+                }
+                Err(CommitError::Aborted(_)) => return Ok(()),
+                Err(CommitError::Log(error @ LogError::TooLarge { .. })) => {
+                    let Commit { task, .. } = self.pending.remove(0);
+                    if let Some(owned) = self.owned.remove(&task) {
+                        self.waiting.insert(task.clone(), owned.runner.spec.clone());
+                    }
+                    self.pending.retain(|commit| commit.task != task);
+                    progress.stopped.push(TaskError::Log {
+                        task: task.0,
+                        error,
+                    });
+                }
+                Err(error) => {
+                    self.forget(tasks);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
     }
 
     fn change_hands(&mut self, assignment: &Assignment, tasks: &[TaskSpec]) {
@@ -168,6 +223,16 @@ impl<A: Actuator> Crew<A> {
             self.owned.remove(gained);
             if let Some(spec) = tasks.iter().find(|spec| spec.id == *gained) {
                 self.waiting.insert(gained.clone(), spec.clone());
+            }
+        }
+        // A definition may give a task other inputs: it is built anew, and goes on after its last turn.
+        for spec in tasks {
+            let owned = self.owned.get(&spec.id).map(|owned| &owned.runner.spec);
+            let known = owned.or_else(|| self.waiting.get(&spec.id));
+            if known.is_some_and(|known| known != spec) {
+                self.owned.remove(&spec.id);
+                self.pending.retain(|commit| commit.task != spec.id);
+                self.waiting.insert(spec.id.clone(), spec.clone());
             }
         }
     }
@@ -186,63 +251,55 @@ impl<A: Actuator> Crew<A> {
         if self.waiting.is_empty() {
             return;
         }
-        let history = match History::read(
-            self.parts.log.as_ref(),
-            self.reader.as_mut(),
-            self.waiting.values(),
-        ) {
-            Ok(history) => history,
+        let mut waiting = std::mem::take(&mut self.waiting);
+        let mut runners = Vec::new();
+        for (id, spec) in &waiting {
+            match (self.parts.factory)(spec) {
+                Some(task) => runners
+                    .push(Runner::new(spec.clone(), task).snapshot_every(self.parts.snapshots)),
+                None => {
+                    let (task, fault) = (id.0.clone(), Fault(NO_MACHINE.into()));
+                    progress.stopped.push(TaskError::Fault { task, fault });
+                }
+            }
+        }
+        let sources = Sources {
+            log: self.parts.log.as_ref(),
+            resolver: self.parts.resolver.as_ref(),
+            blobs: self.parts.blobs.as_ref(),
+        };
+        let restored = match restore(runners, sources, self.reader.as_mut()) {
+            Ok(restored) => restored,
             Err(error) => {
-                progress.stopped.push(TaskError::Log {
-                    task: "restore".into(),
-                    error,
-                });
+                let task = "restore".into();
+                progress.stopped.push(TaskError::Log { task, error });
+                self.waiting = waiting;
                 return;
             }
         };
-        for (id, spec) in std::mem::take(&mut self.waiting) {
-            let Some(task) = (self.parts.factory)(&spec) else {
-                let fault = Fault("this version has no machine for it; run a newer version".into());
-                progress
-                    .stopped
-                    .push(TaskError::Fault { task: id.0, fault });
-                continue;
-            };
-            let mut runner = Runner::new(spec.clone(), task);
-            let turns = history.turns.get(&id).map_or(&[][..], Vec::as_slice);
-            let restored = replay::restore(
-                &mut runner,
-                history.snapshots.get(&id),
-                turns.iter().cloned().map(Ok),
-                self.reader.as_mut(),
-                self.parts.resolver.as_ref(),
-                self.parts.blobs.as_ref(),
-            );
-            match restored {
-                Ok(()) => {
-                    progress.restored += 1;
-                    self.owned.insert(
-                        id,
-                        Owned {
-                            runner,
-                            caught_up: false,
-                            performing: BTreeSet::new(),
-                        },
-                    );
-                }
-                Err(error) => {
-                    progress.stopped.push(error);
-                    self.waiting.insert(id, spec);
-                }
-            }
+        progress.restored += restored.runners.len();
+        progress.passed_over.extend(restored.passed_over);
+        for runner in restored.runners {
+            self.owned
+                .insert(runner.spec.id.clone(), Owned::new(runner));
+        }
+        for (id, error) in restored.stopped {
+            progress.stopped.push(error);
+            self.waiting.extend(waiting.remove_entry(&id));
         }
     }
 
     fn take_turns(&mut self, progress: &mut Progress) {
         let mut bytes = 0;
         let mut stopped = Vec::new();
-        for (id, owned) in &mut self.owned {
+        // Where the last step had no room for all, this one begins with those that it left out.
+        let first = self.first.take();
+        let owned = self.owned.iter_mut();
+        let (before, from): (Vec<_>, Vec<_>) =
+            owned.partition(|(id, _)| Some(*id) < first.as_ref());
+        for (id, owned) in from.into_iter().chain(before) {
             if bytes > MAX_COMMIT_BYTES {
+                self.first = Some(id.clone());
                 break;
             }
             let (resolver, blobs) = (self.parts.resolver.as_ref(), self.parts.blobs.as_ref());
@@ -299,71 +356,6 @@ impl<A: Actuator> Crew<A> {
                 }
             }
         }
-    }
-}
-
-/// The turns and last snapshots of some tasks, read in one pass over the chain.
-#[derive(Default)]
-pub struct History {
-    /// Turns in order, from the last snapshot on.
-    pub turns: BTreeMap<TaskId, Vec<Turn>>,
-    /// Last snapshots.
-    pub snapshots: BTreeMap<TaskId, SnapshotTaken>,
-}
-
-impl History {
-    /// Reads the history of some tasks of one project.
-    ///
-    /// # Errors
-    /// The log's, or a damaged event.
-    pub fn read<'a>(
-        log: &dyn Log,
-        reader: &mut dyn Reader,
-        tasks: impl Iterator<Item = &'a TaskSpec>,
-    ) -> Result<Self, LogError> {
-        let mut history = History::default();
-        let specs: Vec<&TaskSpec> = tasks.collect();
-        let Some(project) = specs.first().map(|spec| spec.project.clone()) else {
-            return Ok(history);
-        };
-        let waiting: BTreeSet<&TaskId> = specs.iter().map(|spec| &spec.id).collect();
-        let mut fresh = true;
-        for id in &waiting {
-            fresh &= log.last_turn(id)?.is_none();
-        }
-        if fresh {
-            return Ok(history);
-        }
-        let catalog = read_catalog(reader, &project)?;
-        let mut take = |event: Event| match event {
-            Event::Turn(turn) => {
-                let id = TaskId(turn.task.clone());
-                if waiting.contains(&id) {
-                    history.turns.entry(id).or_default().push(turn);
-                }
-            }
-            Event::SnapshotTaken(snapshot) => {
-                let id = TaskId(snapshot.task.clone());
-                if let Some(turns) = history.turns.get_mut(&id) {
-                    turns.retain(|turn| turn.number >= snapshot.turn);
-                }
-                history.snapshots.insert(id, snapshot);
-            }
-            _ => {}
-        };
-        read_events(
-            reader,
-            &catalog,
-            &topics::fixed(&project, "turns"),
-            &mut take,
-        )?;
-        read_events(
-            reader,
-            &catalog,
-            &topics::fixed(&project, "snapshots"),
-            &mut take,
-        )?;
-        Ok(history)
     }
 }
 

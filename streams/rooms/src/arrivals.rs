@@ -9,12 +9,27 @@ use mainstem_schemas::events::{Event, KeyBytes, RecordQuarantined};
 use mainstem_schemas::wire::{self, NotWire};
 use mainstem_schemas::{Catalog, Digest, EventId, Millis, RecordRef};
 
+/// Longest key in bytes: it is kept with each entity, and travels with whatever follows from a record.
+pub const MAX_KEY: usize = 1 << 10;
+
+/// Bytes of a value that the topic `quarantine` keeps, as `rejects.<source>` does: a record may be as long as the log
+/// takes, and one that holds it whole beside the reason would be longer.
+pub const KEPT_BYTES: usize = 64 << 10;
+
+/// Characters of a reason that are kept: it may quote a foreign schema.
+const KEPT_REASON: usize = 4 << 10;
+
 /// Why a record is not taken: what is wrong, and what to do.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Refusal {
     /// Nobody knows whom it is about.
     #[error("it has no key; write the entity as the record's key")]
     NoKey,
+    /// A key that is no name.
+    #[error(
+        "its key has {0} bytes, and {MAX_KEY} is the limit; write a shorter name of the entity, or a digest of it, as the key"
+    )]
+    LongKey(usize),
     /// A key in another encoding.
     #[error("its key is not UTF-8; write the entity as text")]
     KeyNotText,
@@ -147,6 +162,9 @@ fn inside<'a>(
     horizon: Millis,
 ) -> Result<Arrival<'a>, Refusal> {
     let key = record.key.ok_or(Refusal::NoKey)?;
+    if key.len() > MAX_KEY {
+        return Err(Refusal::LongKey(key.len()));
+    }
     let entity = std::str::from_utf8(key).map_err(|_| Refusal::KeyNotText)?;
     let time = time.ok_or(Refusal::NoTime)?.ok_or(Refusal::BadTime)?;
     if time > horizon {
@@ -234,8 +252,8 @@ pub struct Refuser<'a> {
 }
 
 impl Refuser<'_> {
-    /// Writes a refused record, whole, to the topic `quarantine`. A record without an origin is known by its bytes: a
-    /// position enters no id.
+    /// Writes a refused record to the topic `quarantine`, the first [`KEPT_BYTES`] of its value and [`MAX_KEY`] of its
+    /// key. A record without an origin is known by its bytes: a position enters no id.
     pub fn quarantine(
         &self,
         cx: &Context<'_>,
@@ -252,14 +270,16 @@ impl Refuser<'_> {
             topic: partition.map_or_else(String::new, |partition| partition.topic.to_string()),
             origin,
             key: record.key.map(|key| KeyBytes {
-                bytes: key.to_vec(),
+                bytes: first(key, MAX_KEY),
+                length: key.len() as i64,
             }),
-            value: value.to_vec(),
+            value: first(value, KEPT_BYTES),
+            length: value.len() as i64,
             digest,
             schema_id: wire::split(value)
                 .ok()
                 .and_then(|(id, _)| i32::try_from(id).ok()),
-            reason: refusal.to_string(),
+            reason: refusal.to_string().chars().take(KEPT_REASON).collect(),
             task: cx.spec.id.0.clone(),
             observed_partition: partition.map_or(0, |partition| partition.index as i32),
             observed_offset: record.offset as i64,
@@ -278,4 +298,8 @@ impl Refuser<'_> {
         let key = origin.map_or_else(|| cx.spec.id.0.clone(), |origin| origin.to_string());
         out.event(cx, self.output, key.as_bytes(), &Event::from(event), head);
     }
+}
+
+fn first(bytes: &[u8], limit: usize) -> Vec<u8> {
+    bytes[..bytes.len().min(limit)].to_vec()
 }

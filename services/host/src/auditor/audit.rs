@@ -239,7 +239,7 @@ impl<'a> Audit<'a> {
         let judged = self.judge(&id, &mut task, at, turn, sound);
         task.link.follow(turn, computed);
         if judged.is_ok() {
-            self.snapshots_of(&mut task, turn);
+            self.snapshots_of(&mut task, turn, sound);
         }
         self.tasks.insert(id, task);
         judged
@@ -304,7 +304,8 @@ impl<'a> Audit<'a> {
         self.batches
             .resize_with(turn.runs.len().max(self.batches.len()), Batch::new);
         for (taken, batch) in turn.runs.iter().zip(&mut self.batches) {
-            let stood = task.link.position(&taken.topic, taken.partition);
+            let (topic, index, first) = (&taken.topic, taken.partition, taken.first);
+            let stood = task.link.position(topic, index, first);
             let from = if gap { taken.first } else { stood };
             let from = u64::try_from(from).unwrap_or(0);
             let reader = self.reader.as_mut();
@@ -427,28 +428,39 @@ impl<'a> Audit<'a> {
     }
 
     /// Compares the snapshots taken after a turn; a task that was stopped goes on from one.
-    fn snapshots_of(&mut self, task: &mut Audited, turn: &Turn) {
+    fn snapshots_of(&mut self, task: &mut Audited, turn: &Turn, sound: bool) {
         let key = (turn.task.clone(), turn.number);
-        for snapshot in self.snapshots.remove(&key).unwrap_or_default() {
-            let Snapshot { at, taken, unlike } = snapshot;
+        for Snapshot { at, taken, unlike } in self.snapshots.remove(&key).unwrap_or_default() {
             let state = taken.state;
-            let why = unlike.or_else(|| differs(&taken, task, turn));
-            if let Some(why) = why {
-                self.found.find(Finding::SnapshotDiffers {
+            let why = unlike.or_else(|| differs(&taken, task, turn, sound));
+            let why = why.or_else(|| self.resume(task, turn, sound, &state).err());
+            match why {
+                Some(why) => self.found.find(Finding::SnapshotDiffers {
                     task: turn.task.clone(),
                     turn: turn.number,
                     at,
                     why,
-                });
-                continue;
+                }),
+                None => self.named.note(state, || format!("SnapshotTaken at {at}")),
             }
-            self.named.note(state, || format!("SnapshotTaken at {at}"));
-            if matches!(task.fold, Fold::Stopped)
-                && let Ok(bytes) = self.parts.blobs.get(&state)
-                && Digest::of(&bytes) == state
-            {
-                task.resume(turn, &bytes, self.parts.factory, self.parts.resolver);
-            }
+        }
+    }
+
+    /// Goes on from a snapshot where the task was stopped and the blob can be had.
+    fn resume(
+        &self,
+        task: &mut Audited,
+        turn: &Turn,
+        sound: bool,
+        state: &Digest,
+    ) -> Result<(), String> {
+        if !sound || matches!(task.fold, Fold::Running(_)) {
+            return Ok(());
+        }
+        match self.parts.blobs.get(state) {
+            Ok(bytes) => task.resume(turn, &bytes, self.parts.factory, self.parts.resolver),
+            // It is told with the other blobs.
+            Err(_) => Ok(()),
         }
     }
 
@@ -505,8 +517,11 @@ impl<'a> Audit<'a> {
     }
 }
 
-/// What of a snapshot is not the state after its turn.
-fn differs(taken: &SnapshotTaken, task: &Audited, turn: &Turn) -> Option<String> {
+/// What of a snapshot is not the state after its turn; of a damaged turn that is not known.
+fn differs(taken: &SnapshotTaken, task: &Audited, turn: &Turn, sound: bool) -> Option<String> {
+    if !sound {
+        return None;
+    }
     if taken.machine_version != turn.machine_version {
         let (one, other) = (taken.machine_version, turn.machine_version);
         return Some(format!("it is of version {one}, its turn of {other}"));
@@ -517,7 +532,7 @@ fn differs(taken: &SnapshotTaken, task: &Audited, turn: &Turn) -> Option<String>
     if runner.task().version() as i32 != taken.machine_version {
         return None;
     }
-    match runner.task().snapshot() {
+    match runner.snapshot() {
         Ok(bytes) if Digest::of(&bytes) == taken.state => None,
         Ok(bytes) => Some(format!(
             "its state has digest {}, folding gives {}",

@@ -80,6 +80,9 @@ pub(super) struct Link {
     /// The last turn's hash as it is stored, and as it is computed: one of them may be damaged.
     hashes: [Digest; 2],
     positions: BTreeMap<(String, i32), i64>,
+    /// Where it stood on inputs that it has no more. A definition may give one back: the task then goes on from there, or
+    /// from the beginning where it was restored from a snapshot that does not know it.
+    left: BTreeMap<(String, i32), i64>,
 }
 
 impl Link {
@@ -124,9 +127,13 @@ impl Link {
             *place = run.next;
         }
         for at in &turn.positions {
-            let place = positions
-                .remove(&(at.topic.clone(), at.partition))
-                .unwrap_or(0);
+            let key = (at.topic.clone(), at.partition);
+            let left = self.left.get(&key).copied().unwrap_or(0);
+            let place = match positions.remove(&key) {
+                Some(place) => place,
+                None if at.next == left => left,
+                None => 0,
+            };
             if place != at.next {
                 return Some(format!(
                     "it says to stand at {} of {}/{}, but its runs lead to {place}",
@@ -141,10 +148,12 @@ impl Link {
         negative.map(|written| format!("it says {} records of {}", written.count, written.topic))
     }
 
-    /// Where the task stands on an input.
-    pub(super) fn position(&self, topic: &str, partition: i32) -> i64 {
-        let place = self.positions.get(&(topic.to_owned(), partition));
-        place.copied().unwrap_or(0)
+    /// From where a run of an input was read, at most.
+    pub(super) fn position(&self, topic: &str, partition: i32, first: i64) -> i64 {
+        let key = (topic.to_owned(), partition);
+        let left = || self.left.get(&key).map(|left| *left.min(&first));
+        let place = self.positions.get(&key).copied().or_else(left);
+        place.unwrap_or(0)
     }
 
     /// Stands after a turn, whose hash was computed.
@@ -154,6 +163,9 @@ impl Link {
         let place = |at: &mainstem_schemas::events::InputPosition| {
             ((at.topic.clone(), at.partition), at.next)
         };
-        self.positions = turn.positions.iter().map(place).collect();
+        let stands = turn.positions.iter().map(place).collect();
+        let mut left = std::mem::replace(&mut self.positions, stands);
+        self.left.append(&mut left);
+        self.left.retain(|key, _| !self.positions.contains_key(key));
     }
 }

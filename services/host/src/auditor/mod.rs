@@ -90,15 +90,29 @@ pub fn verify_tasks(
     audit::Audit::open(parts, &specs)?.run(progress)
 }
 
-/// The tasks of all definitions, each as the last one that has it says.
+/// The tasks of all definitions, each as the last one that has it says, and with what it read and wrote before that. A
+/// turn may have been taken under an older definition than the one that it folded, for a worker hears of a new one after
+/// it is in the log; what a task may read is therefore any of its inputs, and what it did read its turns say.
 fn specs(parts: &Parts<'_>) -> Result<Vec<TaskSpec>, LogError> {
-    let mut specs = BTreeMap::new();
+    let mut specs: BTreeMap<TaskId, TaskSpec> = BTreeMap::new();
     for project in definitions(parts)?.iter().chain([parts.project]) {
-        for spec in tasks_of(project) {
+        for mut spec in tasks_of(project) {
+            if let Some(before) = specs.remove(&spec.id) {
+                add_missing(&mut spec.inputs, before.inputs, |input| &input.partition);
+                add_missing(&mut spec.outputs, before.outputs, |output| &output.topic);
+            }
             specs.insert(spec.id.clone(), spec);
         }
     }
     Ok(specs.into_values().collect())
+}
+
+fn add_missing<T, K: PartialEq>(to: &mut Vec<T>, from: Vec<T>, key: impl Fn(&T) -> &K) {
+    for one in from {
+        if !to.iter().any(|other| key(other) == key(&one)) {
+            to.push(one);
+        }
+    }
 }
 
 /// The definitions that were applied, in order. One that cannot be read is found by its digest, as any fact is.

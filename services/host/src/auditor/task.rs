@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mainstem_kernel::runner::Runner;
+use mainstem_kernel::runner::{Runner, TaskError};
 use mainstem_kernel::turn::output_written;
 use mainstem_kernel::worker::Factory;
 use mainstem_kernel::{Partition, Resolver, Run, TaskSpec};
@@ -133,24 +133,37 @@ impl Audited {
         })
     }
 
-    /// Goes on folding from a snapshot, where one of this version's can be had.
+    /// Goes on folding from a snapshot of this version.
+    ///
+    /// # Errors
+    /// What of it is not the state after the turn.
     pub(super) fn resume(
         &mut self,
         turn: &Turn,
-        state: &[u8],
+        bytes: &[u8],
         factory: &Factory,
         resolver: &dyn Resolver,
-    ) {
+    ) -> Result<(), String> {
         // What a door's answers follow from is not in the state alone.
         let spec = self.spec.as_ref().filter(|_| self.door.is_none());
         let runner = spec.and_then(|spec| Some(Runner::new(spec.clone(), factory(spec)?)));
-        if let Some(mut runner) = runner
-            && runner.task().version() as i32 == turn.machine_version
-            && runner.resume(state, resolver).is_ok()
-        {
-            runner.stand_after(turn);
-            self.fold = Fold::Running(Box::new(runner));
+        let Some(mut runner) =
+            runner.filter(|runner| runner.task().version() as i32 == turn.machine_version)
+        else {
+            return Ok(());
+        };
+        match runner.resume(bytes, turn.number, resolver) {
+            Ok(()) => {}
+            Err(TaskError::Fault { fault, .. }) => return Err(fault.0),
+            Err(_) => return Ok(()),
         }
+        if runner.last() != (turn.number, turn.hash) {
+            let hash = runner.last().1;
+            return Err(format!("its state is of a turn of hash {hash}"));
+        }
+        runner.stand_after(turn);
+        self.fold = Fold::Running(Box::new(runner));
+        Ok(())
     }
 
     /// What is to be said of the whole task: the versions that it needs, and the turns that were not recomputed.

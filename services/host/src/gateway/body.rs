@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 
 use super::problem::Problem;
 
-/// Bytes of a body: 64 requests at once then take half a gigabyte at most, and eight of the largest records fit.
+/// Bytes of a body: the bodies of 64 requests at once take half a gigabyte at most, and eight of the largest records fit.
 const MAX: usize = 8 << 20;
 
 /// Bytes of an over-long body that are read and thrown away: most clients look for the answer only after they have
@@ -61,9 +61,10 @@ pub(super) fn media(headers: &HeaderMap, taken: &[Media]) -> Result<Media, Probl
     let media = taken
         .iter()
         .find(|media| media.name().eq_ignore_ascii_case(name));
-    media
-        .copied()
-        .ok_or_else(|| refused("the header Content-Type says something else"))
+    media.copied().ok_or_else(|| {
+        let said: String = text.chars().take(80).collect();
+        refused(&format!("the header Content-Type says {said:?}"))
+    })
 }
 
 impl Media {

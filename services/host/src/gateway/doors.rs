@@ -11,14 +11,15 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use mainstem_kernel::log::{Commit, CommitError, FetchLimit, LogError, Reader, Worker};
-use mainstem_kernel::replay;
+use mainstem_kernel::restore::{Sources, restore_one};
 use mainstem_kernel::rounds::Frame;
 use mainstem_kernel::runner::{Runner, TaskError};
-use mainstem_kernel::worker::History;
+use mainstem_kernel::worker::{read_catalog, read_events};
 use mainstem_kernel::{Answer, Refused};
 use mainstem_rooms::serving::{DoorMachine, Question};
 use mainstem_schemas::definition::Project;
 use mainstem_schemas::events::{Event, PredictionMade};
+use mainstem_schemas::topics;
 use tokio::sync::oneshot;
 
 use super::answered::{Answered, OtherQuestion};
@@ -260,19 +261,30 @@ impl Door {
         ))
     }
 
+    /// Whether a turn whose commit broke off is in the log. The slot is taken first: what is not there then never comes.
     fn was_written(&mut self, commit: &Commit) -> Result<bool, String> {
+        let unknown =
+            |why: String| format!("{why}; whether the prediction is in the log is not known");
+        let (project, store) = (self.project.name.clone(), self.store.clone());
         match self.lease() {
-            Ok(lease) => Ok(commit
-                .turn
-                .as_ref()
-                .is_some_and(|turn| lease.runner.last() == (turn.number, turn.hash))),
-            Err(Broken::Stands(why)) => Err(format!(
-                "{why}; whether the prediction is in the log is not known"
-            )),
+            Ok(_) => {}
+            Err(Broken::Stands(why)) => return Err(unknown(why)),
             Err(Broken::Fenced | Broken::Unknown(..)) => {
-                Err("whether the prediction is in the log is not known".into())
+                return Err(unknown("another gateway has the slot".into()));
             }
         }
+        let sent = commit.turn.as_ref().map(|turn| turn.hash);
+        let mut found = false;
+        let mut look = || -> Result<(), LogError> {
+            let mut reader = store.log.reader()?;
+            let catalog = read_catalog(reader.as_mut(), &project)?;
+            let turns = topics::fixed(&project, "turns");
+            read_events(reader.as_mut(), &catalog, &turns, |event| {
+                found |= matches!(event, Event::Turn(turn) if Some(turn.hash) == sent);
+            })
+        };
+        look().map_err(|error| unknown(error.to_string()))?;
+        Ok(found)
     }
 
     fn try_once(&mut self, questions: &[String]) -> Result<Vec<Told>, Broken> {
@@ -325,20 +337,18 @@ impl Door {
         let log = &self.store.log;
         // Owned first: what is read then is all that there will be of older owners.
         let (mut worker, mut reader) = (log.slot(&spec)?, log.reader()?);
-        let history = History::read(log.as_ref(), reader.as_mut(), std::iter::once(&spec))?;
         let machine = Frame::new(DoorMachine::new(&self.model), spec.clone());
-        let mut runner = Runner::new(spec.clone(), Box::new(machine));
-        let turns = history.turns.get(&spec.id).map_or(&[][..], Vec::as_slice);
+        let runner = Runner::new(spec, Box::new(machine));
         let (resolver, blobs) = (self.resolver.as_ref(), self.store.blobs.as_ref());
-        let snapshot = history.snapshots.get(&spec.id);
-        replay::restore(
-            &mut runner,
-            snapshot,
-            turns.iter().cloned().map(Ok),
-            reader.as_mut(),
+        let sources = Sources {
+            log: log.as_ref(),
             resolver,
             blobs,
-        )?;
+        };
+        let (mut runner, passed_over) = restore_one(runner, sources, reader.as_mut())?;
+        for why in passed_over {
+            tracing::warn!(why, "a snapshot is passed over");
+        }
         while let Some(commit) =
             runner.turn(reader.as_mut(), resolver, blobs, FetchLimit::default())?
         {

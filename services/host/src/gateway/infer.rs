@@ -59,7 +59,7 @@ fn question(
     let rows = request.rows()?;
     let entity = match (request.entity()?, constant(project, model)) {
         (Some(entity), _) => entity,
-        (None, Some(entity)) => entity,
+        (None, Some(entity)) => entity.to_owned(),
         (None, None) => {
             let detail = "say whom the rows are about, as \"parameters\": {\"entity\": \"…\"}: predictions are kept and labelled by it";
             return Err(Problem::bad(detail));
@@ -73,7 +73,7 @@ fn question(
         origin: EventId::named("request", &[&id.0[..], &row.to_le_bytes()].concat()),
         actor: Some(actor.to_owned()),
         event_time,
-        entity: entity.to_owned(),
+        entity: entity.clone(),
         inputs,
     };
     Ok(Question {

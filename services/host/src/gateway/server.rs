@@ -17,8 +17,9 @@ use tokio::task::JoinSet;
 /// kilobytes and one of the 1,024 files that a process may open by default.
 const MAX_CONNECTIONS: usize = 256;
 
-/// How long a client may take for the head of a request, and be silent between two: it is on this machine.
-const HEAD_TIME: Duration = Duration::from_secs(30);
+/// How long a client may take for the head of a request, and be silent between two: it is on this machine, and connections
+/// that say nothing must not keep others out for long.
+const HEAD_TIME: Duration = Duration::from_secs(5);
 
 /// How long requests under way may take to end when the gateway stops: Ctrl-C is to stop everything within a second.
 const GRACE: Duration = Duration::from_millis(500);

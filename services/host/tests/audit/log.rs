@@ -9,14 +9,14 @@ use mainstem_kernel::known::Nothing;
 use mainstem_kernel::log::{FetchLimit, Log, Partition, TopicSpec};
 use mainstem_kernel::quiet::is_quiet;
 use mainstem_kernel::rounds::Frame;
-use mainstem_kernel::runner::{Blobs, Runner};
+use mainstem_kernel::runner::{Blobs, SnapshotEvery};
 use mainstem_kernel::task::{Input, Mode, Output, Task, TaskId, TaskSpec};
 use mainstem_kernel::testkit::toys::{self, Answering, Bug, PROJECT, Summing};
-use mainstem_kernel::worker::{Crew, Inert, read_catalog, read_events};
-use mainstem_kernel::{Machine, replay, worker};
+use mainstem_kernel::worker::{Crew, Inert};
+use mainstem_kernel::{Machine, worker};
 use mainstem_log_local::LocalLog;
 use mainstem_rooms::audit::AuditMachine;
-use mainstem_schemas::events::{BaselineBuilt, Event, SnapshotTaken, Turn};
+use mainstem_schemas::events::{BaselineBuilt, Event};
 use mainstem_schemas::{Batch, Digest, Envelope, EventId, Millis};
 use rusqlite::{Connection, params};
 
@@ -124,20 +124,8 @@ pub fn fill(dir: &Path) -> Digest {
     writer
         .append(&[(at("outcomes", 0), outcome(model))])
         .unwrap();
-    let parts = |limit| worker::Parts {
-        log: Arc::new(LocalLog::open(dir).unwrap()),
-        resolver: Arc::new(Nothing),
-        blobs: Arc::new(blobs.clone()),
-        factory: Arc::new(factory),
-        limit,
-    };
     // Two workers share the tasks, with runs of different lengths.
-    let limit = |records| FetchLimit {
-        records,
-        bytes: 1 << 20,
-    };
-    let mut crews = [7, 19]
-        .map(|records| Crew::join(parts(limit(records)), &format!("w{records}"), Inert).unwrap());
+    let mut crews = [7, 19].map(|records| crew(dir, records));
     let (specs, mut reader) = (specs(), log.reader().unwrap());
     for round in 0..ROUNDS {
         for index in 0..2 {
@@ -159,9 +147,26 @@ pub fn fill(dir: &Path) -> Digest {
             }
         }
     }
-    drop(crews);
-    snapshot(&log, &blobs, "sum/toy/0");
     model
+}
+
+/// A worker that takes so many records at once, and stores a state after some turns.
+pub fn crew(dir: &Path, records: usize) -> Crew<Inert> {
+    let parts = worker::Parts {
+        log: Arc::new(LocalLog::open(dir).unwrap()),
+        resolver: Arc::new(Nothing),
+        blobs: Arc::new(DirBlobs::open(&dir.join("blobs")).unwrap()),
+        factory: Arc::new(factory),
+        limit: FetchLimit {
+            records,
+            bytes: 1 << 20,
+        },
+        snapshots: SnapshotEvery {
+            records: 150,
+            turns: 1_000,
+        },
+    };
+    Crew::join(parts, &format!("w{records}"), Inert).unwrap()
 }
 
 fn is_idle(log: &dyn Log, reader: &mut dyn mainstem_kernel::Reader, specs: &[TaskSpec]) -> bool {
@@ -204,61 +209,6 @@ fn create(log: &dyn Log) {
     let mut topics: Vec<TopicSpec> = one.iter().map(|name| topic(name, 1)).collect();
     topics.push(topic("numbers", 2));
     log.create_topics(&topics).unwrap();
-}
-
-/// Turns of a task, from the log.
-pub fn turns(log: &dyn Log, task: &str) -> Vec<Turn> {
-    let mut reader = log.reader().unwrap();
-    let catalog = read_catalog(reader.as_mut(), PROJECT).unwrap();
-    let mut turns = Vec::new();
-    let topic = format!("{PROJECT}.turns");
-    read_events(reader.as_mut(), &catalog, &topic, |event| {
-        if let Event::Turn(turn) = event
-            && turn.task == task
-        {
-            turns.push(turn);
-        }
-    })
-    .unwrap();
-    turns
-}
-
-/// Takes a snapshot of a task after half of its turns: a worker takes one every million records.
-fn snapshot(log: &dyn Log, blobs: &dyn Blobs, task: &str) {
-    let turns = turns(log, task);
-    let half = &turns[..turns.len() / 2];
-    let spec = specs().into_iter().find(|spec| spec.id.0 == task).unwrap();
-    let machine = factory(&spec).unwrap();
-    let mut runner = Runner::new(spec, machine);
-    let mut reader = log.reader().unwrap();
-    let again = half.iter().cloned().map(Ok);
-    replay::restore(&mut runner, None, again, reader.as_mut(), &Nothing, blobs).unwrap();
-    let state = blobs.put(&runner.task().snapshot().unwrap()).unwrap();
-    let turn = runner.last().0;
-    let event = Event::from(SnapshotTaken {
-        task: task.into(),
-        turn,
-        machine_version: runner.task().version() as i32,
-        state,
-    });
-    let topic = format!("{PROJECT}.snapshots");
-    let nothing = Digest::default();
-    let envelope = Envelope {
-        id: EventId::derived(
-            PROJECT,
-            &topic,
-            &nothing,
-            task.as_bytes(),
-            &turn.to_le_bytes(),
-        ),
-        source: task.into(),
-        ..Envelope::default()
-    };
-    let (catalog, ..) = toys::preamble();
-    let mut batch = Batch::new();
-    toys::push(&mut batch, &catalog, task.as_bytes(), &event, &envelope);
-    let mut writer = log.writer("snapshots").unwrap();
-    writer.append(&[(at("snapshots", 0), batch)]).unwrap();
 }
 
 pub fn audit(dir: &Path) -> Report {

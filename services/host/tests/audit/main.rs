@@ -5,19 +5,22 @@
     reason = "a test fails by panicking"
 )]
 
+mod definitions;
 mod doors;
 mod log;
 mod whole;
 
 use std::fs;
+use std::path::Path;
 
 use log::{NUMBERS, ROUNDS, at, audit, audit_with, factory, fill};
 use mainstem_host::auditor::{Finding, Place};
+use mainstem_host::blobs::DirBlobs;
 use mainstem_kernel::Partition;
 use mainstem_kernel::rounds::Frame;
 use mainstem_kernel::task::{Task, TaskSpec};
 use mainstem_kernel::{Context, Machine, Outbox, Run};
-use mainstem_schemas::Batch;
+use mainstem_schemas::{Batch, Digest};
 
 /// The partitions of the log.
 const PARTITIONS: [(&str, u32); 11] = [
@@ -68,7 +71,7 @@ fn a_sound_log_has_no_mismatch() {
         report.derived_events > 2 * numbers + numbers / 2,
         "{report}"
     );
-    assert_eq!((report.tasks, report.snapshots, report.blobs), (4, 1, 2));
+    assert_eq!((report.tasks, report.snapshots, report.blobs), (4, 6, 7));
     assert!(report.facts > numbers);
     assert_eq!((report.uncovered.len(), report.unfolded.len()), (0, 0));
     assert_eq!((report.sealed_events, report.unjudged_events), (0, 0));
@@ -217,7 +220,7 @@ fn missing_extra_doubled_and_moved_records_are_told_apart() {
 fn blobs_that_changed_or_went_are_found() {
     let dir = tempfile::tempdir().unwrap();
     let model = fill(dir.path());
-    let blobs = mainstem_host::blobs::DirBlobs::open(&dir.path().join("blobs")).unwrap();
+    let blobs = DirBlobs::open(&dir.path().join("blobs")).unwrap();
     for digest in blobs.all().unwrap() {
         let path = blobs.path(&digest);
         let bytes = fs::read(&path).unwrap();
@@ -240,6 +243,63 @@ fn blobs_that_changed_or_went_are_found() {
     }
     assert_eq!(audit(dir.path()).findings, []);
     assert!(blobs.all().unwrap().contains(&model));
+}
+
+/// Changes a byte of every blob but one.
+fn damage_blobs(dir: &Path, but: &Digest) -> usize {
+    let blobs = DirBlobs::open(&dir.join("blobs")).unwrap();
+    let mut all = blobs.all().unwrap();
+    all.retain(|digest| digest != but);
+    for digest in &all {
+        let mut bytes = fs::read(blobs.path(digest)).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0x01;
+        fs::write(blobs.path(digest), bytes).unwrap();
+    }
+    all.len()
+}
+
+#[test]
+fn damaged_snapshots_are_found_and_a_worker_folds_everything_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = fill(dir.path());
+    let specs = log::specs();
+    let step = || {
+        let progress = log::crew(dir.path(), 50).step(&specs).unwrap();
+        assert_eq!((progress.restored, progress.stopped.len()), (4, 0));
+        progress.passed_over.len()
+    };
+    assert_eq!(step(), 0);
+    let snapshots = damage_blobs(dir.path(), &model);
+    assert!(snapshots > 2);
+    assert_eq!(step(), snapshots);
+    let report = audit(dir.path());
+    assert_eq!(report.mismatches, snapshots as u64, "{report}");
+    let named = |finding: &Finding| matches!(finding, Finding::BlobDamaged { named, .. } if named.starts_with("SnapshotTaken at toy.snapshots/0 offset "));
+    assert!(report.findings.iter().all(named), "{report}");
+}
+
+#[test]
+fn a_task_with_damaged_inputs_is_folded_again_from_its_next_snapshot_on() {
+    let dir = tempfile::tempdir().unwrap();
+    fill(dir.path());
+    let whole = audit(dir.path());
+    let file = log::File::open(dir.path());
+    let row = &file.rows(&at("numbers", 0))[0];
+    file.put(&row.flipped(row.bytes().start + 40), true);
+    let report = audit(dir.path());
+    assert!(
+        matches!(
+            &report.findings[..],
+            [Finding::InputDamaged { offset: 0, .. }]
+        ),
+        "{report}"
+    );
+    let stopped: Vec<&str> = report.unfolded.iter().map(|u| u.task.as_str()).collect();
+    assert_eq!(stopped, ["auditor/toy/0", "sum/toy/0"]);
+    let sums = whole.derived_events - report.derived_events;
+    assert_eq!(sums, report.sealed_events);
+    assert!((1..u64::from(ROUNDS * NUMBERS)).contains(&sums), "{report}");
 }
 
 /// The sums' machine in a newer version, which does the same.

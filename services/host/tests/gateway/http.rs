@@ -169,7 +169,7 @@ fn too_many_at_once_are_turned_away_and_a_slow_body_is_not_waited_for() {
         })
         .collect();
     // All places are taken once one is turned away.
-    let busy = (0..200)
+    let busy = (0..600)
         .find_map(|_| {
             std::thread::sleep(std::time::Duration::from_millis(10));
             let reply = post(address, "/v1/sources/none", "{}");

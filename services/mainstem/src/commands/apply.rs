@@ -19,7 +19,7 @@ pub fn check(file: &Path) -> Done {
         plural(project.models.len(), "model"),
     ]
     .join(", ");
-    println!(
+    out!(
         "{}: project {} is sound ({objects})",
         file.display(),
         project.name
@@ -28,31 +28,28 @@ pub fn check(file: &Path) -> Done {
 }
 
 pub fn apply(options: &Apply) -> Done {
-    let Some(mut project) = read_project(&options.file.file)? else {
+    let Some(project) = read_project(&options.file.file)? else {
         return Ok(ExitCode::from(1));
     };
     let store = Store::open(&options.dir.dir)?;
-    if let Ok(before) = store.project() {
-        mainstem_project::keep_numbers(&mut project, &before);
-    }
     let plan = match options.dry_run {
         true => apply::plan(&store, &project)?,
         false => apply::apply(&store, &project, &actor(&options.actor), now())?,
     };
     let done = if options.dry_run { "would be" } else { "is" };
     match plan {
-        Plan::Unchanged => println!(
+        Plan::Unchanged => out!(
             "project {} is in force as it stands: nothing changes",
             project.name
         ),
-        Plan::First => println!(
+        Plan::First => out!(
             "project {} {done} in force in {}",
             project.name,
             options.dir.dir.display()
         ),
         Plan::Changes(lines) => {
-            println!("project {} {done} changed:", project.name);
-            lines.iter().for_each(|line| println!("  {line}"));
+            out!("project {} {done} changed:", project.name);
+            lines.iter().for_each(|line| out!("  {line}"));
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -48,8 +48,8 @@ fn send(options: &Ask, topic: &str, event: Event) -> Done {
         &event,
         &actor(&options.actor),
     )? {
-        Answer::Caused(event) => println!("{}: {}", event.name(), event.to_json()),
-        Answer::Waiting(id) => println!(
+        Answer::Caused(event) => out!("{}: {}", event.name(), event.to_json()),
+        Answer::Waiting(id) => out!(
             "request {id} is in the log; it is answered on the next tick of the clock (is `mainstem up` running?)"
         ),
     }

@@ -18,7 +18,7 @@ pub fn run(audit: &Audit) -> Done {
         Audit::Verify(dir) => {
             let (store, project) = open(&dir.dir)?;
             let report = verify(&store, &project, &mut |_| {})?;
-            println!("{report}");
+            out!("{report}");
             Ok(if report.is_clean() {
                 ExitCode::SUCCESS
             } else {
@@ -33,7 +33,7 @@ pub fn run(audit: &Audit) -> Done {
                 version: explain.version.as_deref(),
                 role: None,
             };
-            println!(
+            out!(
                 "{}",
                 auditor::explain(&parts(&store, &project, &resolver), &asked)?
             );

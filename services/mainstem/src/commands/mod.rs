@@ -48,9 +48,9 @@ pub fn read_project(file: &Path) -> Result<Option<Project>, Box<dyn Error>> {
         Ok(project) => Ok(Some(project)),
         Err(diagnostics) => {
             for diagnostic in &diagnostics {
-                eprintln!("{diagnostic}\n");
+                err!("{diagnostic}\n");
             }
-            eprintln!(
+            err!(
                 "{}: {} found",
                 file.display(),
                 plural(diagnostics.len(), "mistake")

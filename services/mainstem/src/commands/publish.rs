@@ -34,7 +34,7 @@ pub fn publish(options: &Publish) -> Done {
         is_file: options.file.is_file(),
     };
     if options.pace.is_none() && project.clock == Clock::Stream {
-        eprintln!(
+        err!(
             "mainstem: the project says `clock: stream`, and without --pace its clock stands still: rows more than a day \
              ahead of it will go to quarantine"
         );
@@ -57,9 +57,9 @@ fn told(published: &Published, project: &Project, options: &Publish) -> Done {
         skipped,
         astray,
     } = published;
-    println!("{accepted} records in, {rejected} rejected, {skipped} already there");
+    out!("{accepted} records in, {rejected} rejected, {skipped} already there");
     if accepted + rejected + skipped == 0 {
-        eprintln!(
+        err!(
             "mainstem: {} holds no record; see whether it is the right file",
             options.file.display()
         );
@@ -73,9 +73,10 @@ fn told(published: &Published, project: &Project, options: &Publish) -> Done {
         );
     }
     if *rejected > 0 {
-        println!(
+        out!(
             "the rejected ones, with reasons, are in the topic {}.rejects.{}",
-            project.name, options.source
+            project.name,
+            options.source
         );
     }
     Ok(match rejected + astray {
@@ -141,7 +142,7 @@ fn paced<R: BufRead>(
         .ok_or("--pace needs --pace-from: the project has no model to begin with")?;
     let stop = Stop::listen()?;
     let mut progress = |until, published: &Published| {
-        eprintln!(
+        err!(
             "{until}  {} records in",
             published.accepted + published.skipped
         );

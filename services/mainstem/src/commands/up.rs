@@ -32,13 +32,10 @@ pub fn run(options: &Run) -> Done {
 fn serve(options: &Up, services: &[Service]) -> Done {
     let stop = Stop::listen()?;
     if let Some(file) = &options.file {
-        let Some(mut project) = read_project(file)? else {
+        let Some(project) = read_project(file)? else {
             return Ok(ExitCode::from(1));
         };
         let store = Store::open(&options.dir.dir)?;
-        if let Ok(before) = store.project() {
-            mainstem_project::keep_numbers(&mut project, &before);
-        }
         apply::apply(&store, &project, &actor(&options.actor), now())?;
     }
     let (store, project) = open(&options.dir.dir)?;
@@ -58,12 +55,12 @@ fn serve(options: &Up, services: &[Service]) -> Done {
             Service::Gateway => {
                 match gateway::start(&store, &gateway::Options { port: options.port }) {
                     Ok(handle) => {
-                        println!("listening on http://{}", handle.address());
+                        out!("listening on http://{}", handle.address());
                         running.gateway = Some(handle);
                     }
                     // A second `up` is one more worker: only its port is taken.
                     Err(error) if services.len() > 1 => {
-                        eprintln!("mainstem: {error}; going on as a worker")
+                        err!("mainstem: {error}; going on as a worker")
                     }
                     Err(error) => return Err(error.into()),
                 }
@@ -74,7 +71,7 @@ fn serve(options: &Up, services: &[Service]) -> Done {
             Service::Clock => {}
         }
     }
-    println!(
+    out!(
         "project {} is up in {}; Ctrl-C stops it",
         project.name,
         options.dir.dir.display()
@@ -83,7 +80,7 @@ fn serve(options: &Up, services: &[Service]) -> Done {
         std::thread::sleep(LOOK);
     }
     running.stop();
-    println!("stopped; start again to go on where it was");
+    out!("stopped; start again to go on where it was");
     Ok(ExitCode::SUCCESS)
 }
 

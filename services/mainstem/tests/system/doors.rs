@@ -220,7 +220,7 @@ fn a_model_is_asked_for_trained_asked_promoted_and_rolled_back() {
     assert_eq!(answer["outputs"][0]["data"], json!([made.probability]));
     for (rows, count, word) in [
         (json!([1.0, 2.0]), 1, "do not fill its shape"),
-        (json!(["a", 1, 2]), 1, "no number"),
+        (json!(["a", 1, 2]), 1, "expected a number"),
         (json!([]), 0, "send at least one row"),
     ] {
         let detail = post(address, INFER, &ask(rows, count)).problem(400, "bad-request", INFER);

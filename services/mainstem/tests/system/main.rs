@@ -12,11 +12,14 @@
 #[path = "../../../host/tests/gateway/client.rs"]
 mod client;
 mod clock;
+mod disk;
 mod doors;
 mod files;
 mod history;
 mod input;
 mod kills;
+mod labels;
+mod models;
 mod place;
 mod process;
 mod publish;

@@ -14,6 +14,7 @@ const DATA: &str = "mainstem-data";
 
 pub struct Place {
     dir: TempDir,
+    data: PathBuf,
     store: OnceCell<Store>,
     commands: Cell<u32>,
 }
@@ -24,6 +25,7 @@ impl Place {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("said")).unwrap();
         let place = Place {
+            data: dir.path().join(DATA),
             dir,
             store: OnceCell::new(),
             commands: Cell::new(0),
@@ -43,8 +45,17 @@ impl Place {
         self.dir.path().join(name)
     }
 
-    pub fn data(&self) -> PathBuf {
-        self.path(DATA)
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// The same with the log elsewhere.
+    pub fn with_data(self, dir: &Path) -> Place {
+        Place {
+            data: dir.to_owned(),
+            store: OnceCell::new(),
+            ..self
+        }
     }
 
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
@@ -73,8 +84,7 @@ impl Place {
 
     /// The log, as this process sees it beside the others.
     pub fn store(&self) -> &Store {
-        self.store
-            .get_or_init(|| Store::open(&self.data()).unwrap())
+        self.store.get_or_init(|| Store::open(&self.data).unwrap())
     }
 
     /// Recomputes everything: no mismatch.

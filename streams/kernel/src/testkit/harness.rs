@@ -1,9 +1,9 @@
 //! The crash harness: one task, a fixed merge order, and everything that may go wrong between two steps.
 //!
 //! The feed is a list of segments; each is appended and folded to its end before the next, so the merge order is the
-//! same in every run. What varies by the plan: how runs are cut, commits that are aborted, commits whose end is
-//! unknown, crashes before and after a commit and before effects, and outcomes that come twice. The history (every
-//! record of every output partition, in order) must be the same bytes.
+//! same in every run. What varies by the plan: how runs are cut, how often a snapshot is taken, commits that are
+//! aborted, commits whose end is unknown, crashes before and after a commit and before effects, and outcomes that come
+//! twice. The history (every record of every output partition, in order) must be the same bytes.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ use crate::log::{
 };
 use crate::memory::MemoryLog;
 use crate::quiet::is_quiet;
-use crate::runner::Blobs;
+use crate::runner::{Blobs, SnapshotEvery};
 use crate::task::{TaskId, TaskSpec};
 use crate::worker::{Actuator, Crew, Outcome, Parts};
 use crate::{Effect, Resolver};
@@ -37,8 +37,11 @@ pub struct Case {
     /// Segments in merge order: schemas and the definition first.
     pub feed: Vec<(Partition, Batch)>,
     /// The outcome of an effect: where it is appended, and the record.
-    pub react: fn(&Effect) -> Vec<(Partition, Batch)>,
+    pub react: Arc<React>,
 }
+
+/// What an effect brings about.
+pub type React = dyn Fn(&Effect) -> Vec<(Partition, Batch)> + Send + Sync;
 
 /// Choices, taken one after the other and round again: what a property test draws.
 #[derive(Clone)]
@@ -65,6 +68,16 @@ impl Plan {
         *at += 1;
         // The lap is mixed in, so that a short plan does not repeat one fault for ever.
         self.choices[*at % self.choices.len()].wrapping_add((*at / self.choices.len() * 37) as u8)
+    }
+
+    fn snapshots(&self) -> SnapshotEvery {
+        match self.next() {
+            u8::MAX => SnapshotEvery::default(),
+            choice => SnapshotEvery {
+                records: 1 + u64::from(choice % 32),
+                turns: 1 + u64::from(choice / 32),
+            },
+        }
     }
 
     fn limit(&self) -> FetchLimit {
@@ -136,9 +149,10 @@ fn join(
         blobs: Arc::clone(blobs) as Arc<dyn Blobs>,
         factory: Arc::clone(&case.factory),
         limit: plan.limit(),
+        snapshots: plan.snapshots(),
     };
     let reacting = Reacting {
-        react: case.react,
+        react: Arc::clone(&case.react),
         twice: plan.next().is_multiple_of(3),
         ready: Vec::new(),
     };
@@ -228,7 +242,7 @@ fn read_all(log: &MemoryLog, topics: &[TopicSpec]) -> Result<History, LogError> 
 
 /// Answers effects at the next step, once or twice.
 struct Reacting {
-    react: fn(&Effect) -> Vec<(Partition, Batch)>,
+    react: Arc<React>,
     twice: bool,
     ready: Vec<Outcome>,
 }

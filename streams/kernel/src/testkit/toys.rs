@@ -1,5 +1,7 @@
 //! Toy machines: small enough to see through, with everything that a kernel can get wrong.
 
+use std::sync::OnceLock;
+
 use mainstem_schemas::catalog::Catalog;
 use mainstem_schemas::definition::{Clock, Project};
 use mainstem_schemas::events::{ClockTicked, DefinitionApplied, Event, MetricLogged};
@@ -29,7 +31,8 @@ pub fn project() -> Project {
 /// The records of `schemas` and `definitions` with which every log begins.
 #[must_use]
 pub fn preamble() -> (Catalog, Batch, Batch) {
-    preamble_of(&project())
+    static TOYS: OnceLock<(Catalog, Batch, Batch)> = OnceLock::new();
+    TOYS.get_or_init(|| preamble_of(&project())).clone()
 }
 
 /// The same for a project of one's own.

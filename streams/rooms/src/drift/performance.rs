@@ -4,6 +4,9 @@
 //! with the next revision, for as long as a label may take (`label.timeout`). A version is measured in the role that
 //! it predicted in, and also without rows where it was deployed before the window's end.
 //!
+//! A window that lacks rows is not measured: one that log time leapt over with more than [`MAX_WINDOWS`] others, one
+//! that was open when the definition cut windows otherwise, and one whose rows are no longer kept.
+//!
 //! Versions other than a champion are compared with it on the predictions of the same origin: the same row of
 //! features.
 
@@ -38,6 +41,8 @@ pub struct Performing {
     windows: Option<Windows>,
     /// Begin of the next window to close; none before the first deployment.
     next: Option<Millis>,
+    /// Windows that begin before this lack rows.
+    lost: Option<Millis>,
     /// Windows by their begin: those to come, and those that may still be corrected.
     scores: BTreeMap<Millis, Scores>,
 }
@@ -110,10 +115,13 @@ impl PerformanceMachine {
         };
         let start = windows.start_of(row.target_time);
         let end = windows::end_of(windows, start);
-        let too_far = state
-            .next
-            .is_some_and(|next| start >= windows::beyond(windows, next));
-        if forgotten(model, end, cx.tick.time) || too_far {
+        let now = cx.tick.time;
+        let over = match state.next {
+            // Log time may leap over a window and all the time that its labels have: its rows are of this very tick.
+            Some(next) if start >= next => start < windows::oldest(windows, next, now),
+            _ => forgotten(model, end, now),
+        };
+        if over || Some(start) < state.lost {
             return;
         }
         let scores = state.scores.entry(start).or_default();
@@ -125,6 +133,13 @@ impl PerformanceMachine {
             return;
         };
         let due = windows::due(&windows, next, cx.tick.time);
+        let oldest = windows::oldest(&windows, next, cx.tick.time);
+        if oldest > next {
+            state
+                .scores
+                .retain(|start, _| *start < next || *start >= oldest);
+            state.lost = state.lost.max(Some(oldest));
+        }
         for (start, scores) in state
             .scores
             .range_mut(..next)
@@ -221,23 +236,26 @@ fn forgotten(model: &Model, end: Millis, now: Millis) -> bool {
     end.plus(model.label.timeout) < now
 }
 
+/// Lets go of closed windows. Rows that come later for one of them do not make it anew.
 fn forget(state: &mut Performing, windows: &Windows, model: &Model, now: Millis) {
     let Some(next) = state.next else { return };
-    state.scores.retain(|start, _| {
-        *start >= next || !forgotten(model, windows::end_of(windows, *start), now)
-    });
-    let mut closed: usize = state
+    let closed = state.scores.range(..next);
+    let (mut count, mut rows) = (0, 0);
+    for (_, scores) in closed {
+        (count, rows) = (count + 1, rows + scores.rows());
+    }
+    while let Some(oldest) = state
         .scores
-        .range(..next)
-        .map(|(_, scores)| scores.rows())
-        .sum();
-    let mut count = state.scores.range(..next).count();
-    while count > MAX_WINDOWS as usize || (closed > MAX_ROWS && count > 0) {
-        let Some((_, scores)) = state.scores.pop_first() else {
+        .first_entry()
+        .filter(|oldest| *oldest.key() < next)
+    {
+        let end = windows::end_of(windows, *oldest.key());
+        let room = count <= MAX_WINDOWS as usize && rows <= MAX_ROWS;
+        if room && !forgotten(model, end, now) {
             return;
-        };
-        closed -= scores.rows();
-        count -= 1;
+        }
+        (count, rows) = (count - 1, rows - oldest.remove().rows());
+        state.lost = state.lost.max(Some(end));
     }
 }
 
@@ -245,17 +263,20 @@ impl Machine for PerformanceMachine {
     const VERSION: u32 = 1;
     type State = Performing;
 
-    /// Windows cut otherwise begin anew, where the old ones have been emitted.
+    /// Windows cut otherwise begin anew, with the first that begins after every row of the old ones.
     fn define(&self, state: &mut Performing, project: &Project) {
         let Some(model) = project.models.get(&self.model) else {
             return;
         };
         if state.windows.as_ref() != Some(&model.windows) {
-            state.scores.clear();
-            state.next = state
-                .next
-                .map(|next| windows::first_from(&model.windows, next));
-            state.windows = Some(model.windows.clone());
+            let open = std::mem::take(&mut state.scores).pop_last();
+            let old = state.windows.replace(model.windows.clone());
+            let counted = old.and_then(|old| Some(windows::end_of(&old, open?.0)));
+            // Rows up to there were in windows that are gone.
+            let first = state.next.max(counted).max(state.lost);
+            let first = first.map(|first| windows::first_from(&model.windows, first));
+            state.next = state.next.and(first);
+            state.lost = first;
         }
     }
 

@@ -6,7 +6,8 @@
 //!
 //! The first window is the first that begins under a champion that has a reference. A promotion begins the open
 //! windows anew under the new reference: such a window, and every window that lost a row to another reference or to
-//! none, is not `whole`. Rows that come after their window was closed are in no profile.
+//! none, is not `whole`. Rows that come after their window was closed are in no profile. Where log time leaps over
+//! more than [`MAX_WINDOWS`] windows, only the last of them are emitted, with all their rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +23,8 @@ use serde::{Deserialize, Serialize};
 use super::counted::{Counted, decoded};
 use super::reference::narrowed;
 use super::rows::Rows;
-use super::{DEPLOYMENTS, PROBABILITY, ReferenceProfile, windows};
+use super::windows::{self, MAX_WINDOWS};
+use super::{DEPLOYMENTS, PROBABILITY, ReferenceProfile};
 use super::{id_of, model_of, read, reference_of, references, resolved, subject_key};
 
 /// Rows that wait for a tick; beyond, they are counted as they come. 65,536 rows of a hundred columns are 26 MB.
@@ -155,11 +157,10 @@ impl ProfileMachine {
                 .max(Some(windows::end_of(&windows, windows.start_of(latest))));
             return Ok(());
         };
-        let (first, beyond) = (next.max(champion.since), windows::beyond(&windows, next));
+        let first = windows::oldest(&windows, next, cx.tick.time).max(champion.since);
         let window_of = |row: usize| {
             let (time, by) = (rows.time(row), rows.version(row));
-            let counts =
-                first <= time && time < beyond && (by.is_empty() || by == champion.version);
+            let counts = first <= time && (by.is_empty() || by == champion.version);
             counts.then(|| windows.start_of(time))
         };
         let mut from = 0;
@@ -174,6 +175,7 @@ impl ProfileMachine {
                     .entry(start)
                     .or_insert_with(|| Counted::empty(&reference));
                 window.add(&reference, &rows, from..to)?;
+                forget_oldest(state, &windows);
             }
             from = to;
         }
@@ -246,6 +248,17 @@ impl ProfileMachine {
             let first = windows::first_from(windows, champion.since);
             state.next = Some(state.next.map_or(first, |next| next.max(first)));
         }
+    }
+}
+
+/// Drops the oldest window where more are open than a tick closes: rows came from far ahead of log time. It will not be
+/// whole, nor will those before it.
+fn forget_oldest(state: &mut Profiling, windows: &Windows) {
+    // The one that is not over yet is open beside those.
+    if state.open.len() > MAX_WINDOWS as usize + 1
+        && let Some((start, _)) = state.open.pop_first()
+    {
+        state.lost = state.lost.max(Some(windows::end_of(windows, start)));
     }
 }
 

@@ -22,21 +22,21 @@ pub(super) fn first_from(windows: &Windows, time: Millis) -> Millis {
     }
 }
 
+/// Begin of the oldest window that is closed at `now` or later, `next` being the first that is not closed yet: rows
+/// before it are left out, rows from it on are counted.
+pub(super) fn oldest(windows: &Windows, next: Millis, now: Millis) -> Millis {
+    let kept = windows.length.at_least_one().saturating_mul(MAX_WINDOWS);
+    next.max(windows.start_of(now).minus(Span(kept)))
+}
+
 /// Begins of the windows from `next` on that have ended at `now`, the last [`MAX_WINDOWS`] at most.
 pub(super) fn due(windows: &Windows, next: Millis, now: Millis) -> Vec<Millis> {
     let length = windows.length.at_least_one();
-    let ended = now.since(next).0.div_euclid(length).max(0);
-    let from = (ended - MAX_WINDOWS).max(0);
-    (from..ended)
-        .map(|n| next.plus(Span(n.saturating_mul(length))))
+    let first = oldest(windows, next, now);
+    let ended = now.since(first).0.div_euclid(length).max(0);
+    (0..ended)
+        .map(|n| first.plus(Span(n.saturating_mul(length))))
         .collect()
-}
-
-/// Begin of the first window that a task, which is about to close the window at `next`, has no room for.
-pub(super) fn beyond(windows: &Windows, next: Millis) -> Millis {
-    next.plus(Span(
-        windows.length.at_least_one().saturating_mul(MAX_WINDOWS),
-    ))
 }
 
 #[cfg(test)]
@@ -67,5 +67,7 @@ mod tests {
             (far.len(), far.last()),
             (1_000, Some(&Millis(3 + 10 * 4_999)))
         );
+        let oldest = oldest(&windows, Millis(3), Millis(3 + 10 * 5_000 + 9));
+        assert_eq!(far.first(), Some(&oldest), "what is closed is counted");
     }
 }

@@ -9,7 +9,7 @@
 //! A null, NaN or infinite value is *missing*. Windows leave missing values out; any other expression of one is missing,
 //! as is a result that is not finite, and a ratio to zero.
 //!
-//! An arrival that no row can come of goes, whole, to `quarantine` with the reason: no entity, no event time or one more
+//! An arrival that no row can come of goes to `quarantine` with the reason: no entity, a key over 1 KiB, no event time or one more
 //! than a day ahead, no record of a registered schema, or an event time that is not after the entity's newest, for
 //! windows that were passed are not computed again.
 //!

@@ -1,5 +1,6 @@
 //! The conditions that ask for a retrain of themselves, and what may hold them back.
 
+use std::cmp::Reverse;
 use std::fmt;
 
 use mainstem_kernel::decider::Moment;
@@ -9,8 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use super::State;
 
-/// Alarms that a detail spells out; the others are counted, and all are in the evidence.
+/// Alarms that a detail spells out; the others are counted.
 const SPELLED: usize = 3;
+
+/// Events that a request rests on by name, the newest; 34 KB of ids, for the log takes no more than 1 MiB.
+pub(super) const EVIDENCE: usize = 1_000;
 
 /// A condition that holds.
 pub(super) struct Condition {
@@ -18,6 +22,22 @@ pub(super) struct Condition {
     /// In words with the figures.
     pub detail: String,
     pub evidence: Vec<EventId>,
+}
+
+impl Condition {
+    /// A condition that rests on these, the newest first; where they are too many, the detail says how many there are.
+    fn new(reason: RetrainReason, mut detail: String, mut evidence: Vec<EventId>) -> Self {
+        if evidence.len() > EVIDENCE {
+            let all = evidence.len();
+            detail = format!("{detail}; the evidence is the newest {EVIDENCE} events of {all}");
+            evidence.truncate(EVIDENCE);
+        }
+        Condition {
+            reason,
+            detail,
+            evidence,
+        }
+    }
 }
 
 /// Why a condition is not followed.
@@ -75,11 +95,12 @@ fn drift(state: &State, at: &Moment<'_>) -> Option<Condition> {
     let counts = |alarm: &DriftDetected| {
         alarm.version == champion.version && methods.contains(&alarm.method)
     };
-    let open: Vec<_> = state
+    let mut open: Vec<_> = state
         .alarms
         .iter()
         .filter(|(_, alarm)| counts(alarm))
         .collect();
+    open.sort_by_key(|(_, alarm)| Reverse(alarm.window_end));
     let spelled: Vec<String> = open
         .iter()
         .take(SPELLED)
@@ -91,10 +112,10 @@ fn drift(state: &State, at: &Moment<'_>) -> Option<Condition> {
     } else {
         String::new()
     };
-    (!open.is_empty()).then(|| Condition {
-        reason: RetrainReason::Drift,
-        detail: format!("{}{more}", spelled.join("; ")),
-        evidence: open.iter().map(|(id, _)| **id).collect(),
+    (!open.is_empty()).then(|| {
+        let detail = format!("{}{more}", spelled.join("; "));
+        let evidence = open.iter().map(|(id, _)| **id).collect();
+        Condition::new(RetrainReason::Drift, detail, evidence)
     })
 }
 
@@ -118,15 +139,13 @@ fn performance(state: &State, at: &Moment<'_>) -> Option<Condition> {
         .measured
         .last(policy.windows, at.project().partitions)?;
     let behind = last.champion.accuracy()? < last.baseline.accuracy()? - policy.tolerance;
-    let news = last.until > champion.since && last.evidence != state.followed;
-    (behind && news).then(|| Condition {
-        reason: RetrainReason::Performance,
-        detail: format!(
-            "champion {}, baseline {}, in {} windows up to {}; tolerance {}",
-            last.champion, last.baseline, policy.windows, last.until, policy.tolerance
-        ),
-        evidence: last.evidence,
-    })
+    let detail = format!(
+        "champion {}, baseline {}, in {} windows up to {}; tolerance {}",
+        last.champion, last.baseline, policy.windows, last.until, policy.tolerance
+    );
+    let condition = Condition::new(RetrainReason::Performance, detail, last.evidence);
+    let news = last.until > champion.since && condition.evidence != state.followed;
+    (behind && news).then_some(condition)
 }
 
 pub(super) fn name(reason: RetrainReason) -> &'static str {

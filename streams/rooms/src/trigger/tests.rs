@@ -547,3 +547,38 @@ fn a_champion_is_known_from_a_deployment_alone() {
         RetrainReason::Drift
     );
 }
+
+/// As many windows as a definition may ask for.
+#[test]
+fn a_request_names_the_newest_events_that_it_rests_on_and_stays_small() {
+    let mut project = without_initial();
+    let retrain = &mut project.models.get_mut("m").unwrap().retrain;
+    retrain.performance.as_mut().unwrap().windows = 10_080;
+    let mut scene = scene_of(project);
+    scene.given(input::DEPLOYMENTS, promoted("v1", None, day(1)));
+    for start in 7..10_087 {
+        behind(&mut scene, start);
+    }
+    let requests = scene.tick(day(10_087));
+    let Event::RetrainRequested(requested) = &requests[0].event else {
+        panic!("{:?}", requests[0].event);
+    };
+    let told = "; the evidence is the newest 1000 events of 20160";
+    assert!(requested.detail.ends_with(told), "{}", requested.detail);
+    let names: std::collections::BTreeSet<_> = requested.evidence.iter().collect();
+    assert_eq!(names.len(), 1_000);
+    let mut body = Vec::new();
+    mainstem_schemas::events::encode_body(requested, &mut body).unwrap();
+    assert!(body.len() < 64 << 10, "{}", body.len());
+    // The same is not followed twice.
+    let failed = RunFailed {
+        model: "m".into(),
+        run: requests[0].envelope.id,
+        reason: String::new(),
+    };
+    scene.given(input::RUNS, failed);
+    assert_eq!(scene.events(day(10_088)).len(), 1, "it is closed");
+    assert!(scene.events(day(10_187)).is_empty());
+    behind(&mut scene, 10_087);
+    assert_eq!(scene.events(day(10_188)).len(), 1);
+}

@@ -42,6 +42,7 @@ pub(super) struct Last {
     pub baseline: Score,
     /// End of the last window.
     pub until: Millis,
+    /// What was measured, of the newest window first.
     pub evidence: Vec<EventId>,
 }
 
@@ -126,7 +127,8 @@ impl Measured {
         };
         let mut end = newest.end;
         for _ in 0..windows.max(1) {
-            let (start, window) = self.0.iter().rfind(|(_, window)| window.end == end)?;
+            let mut before = self.0.range(..end);
+            let (start, window) = before.rfind(|(_, window)| window.end == end)?;
             if !whole(&window) {
                 return None;
             }

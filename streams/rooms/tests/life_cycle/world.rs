@@ -13,6 +13,7 @@ use mainstem_kernel::log::FetchLimit;
 use mainstem_kernel::memory::MemoryLog;
 use mainstem_kernel::quiet::is_quiet;
 use mainstem_kernel::rounds::Frame;
+use mainstem_kernel::runner::SnapshotEvery;
 use mainstem_kernel::testkit::harness::MemoryBlobs;
 use mainstem_kernel::worker::{Actuator, Crew, Outcome, Parts, read_events};
 use mainstem_kernel::{Effect, Log, Partition, Task, TaskId, TaskSpec};
@@ -192,6 +193,7 @@ impl World {
             blobs: Arc::clone(blobs) as _,
             factory: Arc::new(machine),
             limit: FetchLimit::default(),
+            snapshots: SnapshotEvery::default(),
         };
         let workshop = Workshop {
             catalog: catalog.clone(),

@@ -13,6 +13,7 @@ use mainstem_kernel::memory::MemoryLog;
 use mainstem_kernel::outbox::{Head, Outbox};
 use mainstem_kernel::quiet::is_quiet;
 use mainstem_kernel::rounds::Frame;
+use mainstem_kernel::runner::SnapshotEvery;
 use mainstem_kernel::testkit::harness::MemoryBlobs;
 use mainstem_kernel::testkit::toys;
 use mainstem_kernel::worker::{Crew, Inert, Parts, read_catalog, read_events};
@@ -198,6 +199,7 @@ fn crew(log: Arc<dyn Log>, name: &str) -> Crew<Inert> {
         blobs: Arc::new(MemoryBlobs::default()),
         factory: Arc::new(|spec| Some(Box::new(Frame::new(Joining, spec.clone())))),
         limit: LIMIT,
+        snapshots: SnapshotEvery::default(),
     };
     Crew::join(parts, name, Inert).unwrap()
 }

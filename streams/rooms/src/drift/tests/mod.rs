@@ -207,6 +207,18 @@ impl Feed {
         self.add(1, batch)
     }
 
+    /// Another definition.
+    fn define(&mut self, project: &Project) -> &mut Self {
+        let (_, _, definitions) = toys::preamble_of(project);
+        let partition = self.begin[1].0.clone();
+        self.steps
+            .last_mut()
+            .unwrap()
+            .1
+            .push((partition, definitions));
+        self
+    }
+
     /// A version of these references, champion from the last tick on or shadow.
     fn deploy(&mut self, version: &str, role: Role, references: &[&ReferenceProfile]) -> &mut Self {
         for reference in references {
@@ -275,7 +287,7 @@ impl Feed {
             factory: Arc::clone(&self.factory),
             resolver: Arc::new(self.blobs.clone()),
             feed,
-            react: |_| vec![],
+            react: Arc::new(|_| vec![]),
         };
         let history = history(&case, &Plan::new(choices.to_vec()), Planted::Nothing).unwrap();
         let output = Partition::new(&self.spec.outputs[0].topic, 0);
@@ -324,6 +336,9 @@ impl<M: Machine> Task for Restored<M> {
     }
     fn is_full(&self) -> bool {
         self.task.is_full()
+    }
+    fn is_paced(&self) -> bool {
+        self.task.is_paced()
     }
     fn outstanding(&self) -> Vec<Effect> {
         self.task.outstanding()

@@ -175,6 +175,56 @@ fn a_row_waits_for_a_tick_after_the_one_that_it_was_joined_on() {
     assert_eq!(shape(&events), expected);
 }
 
+/// Log time stood still over 1,400 windows and their rows.
+#[test]
+fn windows_that_log_time_leaps_over_are_left_out_or_have_their_rows() {
+    let mut feed = performance();
+    let round = feed.round();
+    for window in 0..1_400 {
+        let row = labelled(100 * window + 10, "v1", Role::Champion, 1, 1, round);
+        feed.value(1, row);
+    }
+    feed.tick(140_000);
+    // What comes later is of no window, for none of these is kept.
+    let late = labelled(20, "v1", Role::Champion, 1, 1, feed.round());
+    feed.value(1, late).tick(140_001);
+    let events = events(feed.written());
+    let champions = events.iter().filter(|event| event.role == Role::Champion);
+    let rows: Vec<_> = champions
+        .map(|event| (event.window_start.0, event.rows))
+        .collect();
+    let expected: Vec<_> = (400..1_400).map(|window| (100 * window, 1)).collect();
+    assert_eq!(rows, expected);
+}
+
+/// The rows of 10 and 110 are of windows of the old definition; that of 120 comes later, for the same hour.
+#[test]
+fn windows_cut_otherwise_begin_after_every_row_of_the_old_ones() {
+    let mut feed = performance();
+    let row = |feed: &mut Feed, at: i64| {
+        let row = labelled(at, "v1", Role::Champion, 1, 1, feed.round());
+        feed.value(1, row);
+    };
+    row(&mut feed, 10);
+    feed.tick(100);
+    row(&mut feed, 110);
+    feed.tick(115);
+    let mut longer = project(1);
+    let windows = &mut longer.models.get_mut("m").unwrap().windows;
+    (windows.origin, windows.length) = (Millis(20), mainstem_schemas::Span(60));
+    feed.define(&longer);
+    for at in [120, 190, 200, 225] {
+        row(&mut feed, at);
+    }
+    feed.tick(150).tick(300);
+    let events = events(feed.written());
+    let champions = events.iter().filter(|event| event.role == Role::Champion);
+    let rows: Vec<_> = champions
+        .map(|event| (event.window_start.0, event.rows))
+        .collect();
+    assert_eq!(rows, [(0, 1), (200, 2)]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 

@@ -142,6 +142,38 @@ fn a_window_is_whole_only_with_all_its_rows_under_one_champion() {
     assert_eq!(shape(&profiles), expected);
 }
 
+/// Log time stood still over 1,400 windows and their rows.
+#[test]
+fn windows_that_log_time_leaps_over_are_left_out_or_have_their_rows() {
+    let mut feed = features();
+    feed.tick(100).deploy("v1", Role::Champion, &[&reference()]);
+    feed.tick(100);
+    for from in (0..1_400).step_by(100) {
+        feed.rows((from..from + 100).map(|window| (100 * window + 110, ROW)));
+    }
+    feed.tick(140_100).rows([(140_110, ROW)]).tick(140_200);
+    let profiles = profiles(feed.written());
+    let expected: Vec<_> = (401..1_402).map(|window| (100 * window, 1, true)).collect();
+    assert_eq!(shape(&profiles), expected);
+}
+
+/// More rows than wait for a tick, from further ahead than a tick closes windows.
+#[test]
+fn windows_whose_rows_came_from_far_ahead_and_were_dropped_are_not_whole() {
+    let mut feed = features();
+    feed.tick(100).deploy("v1", Role::Champion, &[&reference()]);
+    feed.tick(100);
+    for from in (0..66_000).step_by(1_000) {
+        feed.rows((from..from + 1_000).map(|row| (100 + 2 * row, ROW)));
+    }
+    feed.tick(100_100).tick(132_100);
+    let profiles = profiles(feed.written());
+    let (lacking, whole): (Vec<_>, Vec<_>) = profiles.iter().partition(|window| window.rows < 50);
+    assert!(lacking.iter().all(|window| !window.whole));
+    assert!(whole.iter().all(|window| window.rows == 50));
+    assert!(whole.len() > 900, "{}", whole.len());
+}
+
 #[test]
 fn a_champion_without_a_reference_is_not_measured() {
     let mut feed = features();

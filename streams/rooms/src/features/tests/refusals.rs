@@ -115,6 +115,7 @@ fn what_cannot_be_taken_goes_whole_to_quarantine_and_leaves_no_trace() {
         let source = batch.get(at + 1).unwrap();
         assert_eq!(record.value, source.value.unwrap_or_default());
         assert_eq!(record.digest, Digest::of(&record.value));
+        assert_eq!(record.length, record.value.len() as i64);
         assert_eq!(record.key.as_ref().map(|key| &key.bytes[..]), source.key);
         assert_eq!(
             (record.observed_partition, record.observed_offset),
@@ -136,6 +137,50 @@ fn what_cannot_be_taken_goes_whole_to_quarantine_and_leaves_no_trace() {
         (quarantined[0].schema_id, quarantined[8].schema_id),
         (Some(schema as i32), None)
     );
+}
+
+/// As long as the log takes a record: 1 MiB. What says so must be shorter, or no task of its worker goes on.
+#[test]
+fn a_record_as_long_as_the_log_takes_is_quarantined_by_its_beginning() {
+    let project = project(json!([{"name": "n", "of": {"column": "n"}}]));
+    let mut bench = bench(&project);
+    let schema = bench.catalog.id_of("s").unwrap();
+    let (long, name) = (vec![b'x'; 1_047_900], vec![b'k'; 100_000]);
+    let mut batch = Batch::new();
+    batch.push(Some(b"e"), Some(&long), []);
+    for key in [&name[..], &name[..1025], &name[..1024]] {
+        let origin = EventId::row(7, 1, key.len() as u64);
+        let key = std::str::from_utf8(key).unwrap();
+        arrive(&mut batch, schema, key, origin, Millis(1000), |out| {
+            body(out, None, 1, true, None);
+        });
+    }
+    bench.feed(0, &batch);
+
+    assert_eq!(rows(&bench, &project), [[1.0]], "a key of 1 KiB is taken");
+    let quarantined = quarantined(&bench);
+    let [value, keys @ ..] = &quarantined[..] else {
+        panic!("nothing is quarantined");
+    };
+    assert_eq!(value.value, long[..64 << 10]);
+    assert_eq!(
+        (value.length, value.digest),
+        (1_047_900, Digest::of(&long)),
+        "of the whole"
+    );
+    for (record, length) in keys.iter().zip([100_000, 1025]) {
+        let told = format!("its key has {length} bytes, and 1024 is the limit; write a shorter");
+        assert!(record.reason.starts_with(&told), "{}", record.reason);
+        let key = record.key.as_ref().unwrap();
+        assert_eq!((&key.bytes[..], key.length), (&name[..1024], length));
+    }
+    assert_eq!(keys.len(), 2);
+    let longest = bench
+        .output("p.quarantine")
+        .iter()
+        .filter_map(|r| r.value.map(<[u8]>::len))
+        .max();
+    assert!(longest.unwrap() < 80 << 10);
 }
 
 #[test]

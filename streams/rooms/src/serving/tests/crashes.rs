@@ -32,7 +32,7 @@ fn case(id: &str, feed: impl Fn(&Catalog) -> Vec<(&'static str, Batch)>) -> Case
         feed: all
             .map(|(topic, batch)| (Partition::new(&format!("p.{topic}"), 0), batch))
             .collect(),
-        react: |_| Vec::new(),
+        react: Arc::new(|_| Vec::new()),
     }
 }
 

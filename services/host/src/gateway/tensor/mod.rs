@@ -1,9 +1,14 @@
 //! The Open Inference Protocol's JSON: one tensor of rows in, two tensors of answers out.
 
+mod data;
+
+use mainstem_schemas::Millis;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::problem::Problem;
+use data::Data;
 
 /// Rows of a request: each is an event, and all of them are one commit.
 const MAX_ROWS: u64 = 1_000;
@@ -17,11 +22,18 @@ pub(super) struct Request {
     /// The client's own name for the request.
     pub id: Option<String>,
     #[serde(default)]
-    parameters: Map<String, Value>,
+    parameters: Parameters,
     #[serde(default)]
     inputs: Vec<Tensor>,
     #[serde(default)]
     outputs: Vec<Wanted>,
+}
+
+/// The parameters that are known, unread: whatever else a client sends costs nothing.
+#[derive(Debug, Default, Deserialize)]
+struct Parameters {
+    entity: Option<Box<RawValue>>,
+    event_time: Option<Box<RawValue>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -30,7 +42,8 @@ struct Tensor {
     #[serde(default)]
     shape: Vec<u64>,
     datatype: String,
-    data: Option<Value>,
+    #[serde(default)]
+    data: Data,
 }
 
 #[derive(Debug, Deserialize)]
@@ -77,36 +90,38 @@ impl Request {
     ///
     /// # Errors
     /// 400 where it is none.
-    pub fn entity(&self) -> Result<Option<&str>, Problem> {
-        match self.parameters.get("entity") {
-            None => Ok(None),
-            Some(Value::String(entity)) if (1..=MAX_ENTITY).contains(&entity.len()) => {
-                Ok(Some(entity))
-            }
-            Some(_) => Err(Problem::bad(format!(
+    pub fn entity(&self) -> Result<Option<String>, Problem> {
+        let Some(given) = &self.parameters.entity else {
+            return Ok(None);
+        };
+        let entity = serde_json::from_str::<String>(given.get()).ok();
+        let entity = entity.filter(|entity| (1..=MAX_ENTITY).contains(&entity.len()));
+        entity.map(Some).ok_or_else(|| {
+            Problem::bad(format!(
                 "the parameter `entity` is a text of 1 to {MAX_ENTITY} bytes"
-            ))),
-        }
+            ))
+        })
     }
 
     /// The parameter `event_time`.
     ///
     /// # Errors
     /// 400 where it is none.
-    pub fn event_time(&self) -> Result<Option<mainstem_schemas::Millis>, Problem> {
+    pub fn event_time(&self) -> Result<Option<Millis>, Problem> {
         let refused = || {
             Problem::bad(
                 "the parameter `event_time` is a text such as 1996-08-19T04:00:00Z, or milliseconds since 1970",
             )
         };
-        match self.parameters.get("event_time") {
-            None => Ok(None),
-            Some(Value::String(text)) => text.parse().map(Some).map_err(|_| refused()),
-            Some(number) => number
-                .as_i64()
-                .map(|ms| Some(mainstem_schemas::Millis(ms)))
-                .ok_or_else(refused),
-        }
+        let Some(given) = &self.parameters.event_time else {
+            return Ok(None);
+        };
+        let text = serde_json::from_str::<String>(given.get());
+        let moment = match text {
+            Ok(text) => text.parse().ok(),
+            Err(_) => given.get().parse().ok().map(Millis),
+        };
+        moment.map(Some).ok_or_else(refused)
     }
 
     /// The rows of the one tensor; null is a missing value.
@@ -143,62 +158,14 @@ impl Request {
                 "{rows} rows are more than the {MAX_ROWS} of one request; send them in several"
             )));
         }
-        let mut values = Vec::new();
-        let data = tensor.data.as_ref().unwrap_or(&Value::Null);
-        let shaped = flatten(data, &[rows, width], &mut values)
-            .map_err(|what| Problem::bad(format!("tensor {name:?}: {what}")))?;
-        if !shaped || values.len() as u64 != rows.saturating_mul(width) {
+        let values = &tensor.data.values;
+        if !tensor.data.fills(rows, width) {
             return Err(Problem::bad(format!(
                 "tensor {name:?} has {} values, which do not fill its shape [{rows}, {width}]",
                 values.len()
             )));
         }
         Ok(values.chunks(width as usize).map(<[_]>::to_vec).collect())
-    }
-}
-
-/// Takes the values of nested arrays, or of one flat array; says whether nested ones have the shape.
-fn flatten(data: &Value, shape: &[u64], values: &mut Vec<Option<f64>>) -> Result<bool, String> {
-    let Value::Array(items) = data else {
-        return Err("`data` is no array of numbers".into());
-    };
-    let nested = items.iter().any(Value::is_array);
-    if !nested {
-        for item in items {
-            values.push(number(item)?);
-        }
-        // The innermost array, or the whole tensor at once.
-        let whole: u64 = shape.iter().product();
-        return Ok(items.len() as u64 == whole);
-    }
-    let (Some(count), Some(inner)) = (shape.first(), shape.get(1..)) else {
-        return Ok(false);
-    };
-    if inner.is_empty() || items.len() as u64 != *count {
-        return Ok(false);
-    }
-    let mut shaped = true;
-    for item in items {
-        shaped &= flatten(item, inner, values)?;
-    }
-    Ok(shaped)
-}
-
-fn number(value: &Value) -> Result<Option<f64>, String> {
-    match value {
-        Value::Null => Ok(None),
-        Value::Number(number) => {
-            let number = number.as_f64().unwrap_or(f64::NAN);
-            // Models take 32-bit floats.
-            if (number as f32).is_finite() {
-                Ok(Some(number))
-            } else {
-                Err(format!("{number} is beyond a 32-bit float"))
-            }
-        }
-        other => Err(format!(
-            "{other} is no number; send numbers, and null for a missing value"
-        )),
     }
 }
 
@@ -249,8 +216,14 @@ mod tests {
             json!([[1, 2], 3, 4]),
             json!({}),
             Value::Null,
+            json!([[1, 2], [3, 4], []]),
         ] {
             assert!(rows(tensor(data.clone())).is_err(), "{data}");
         }
+        let body = format!(
+            r#"{{"inputs": [{{"name": "x", "datatype": "FP64", "data": [{}1]}}]}}"#,
+            "1,".repeat(500_000)
+        );
+        assert!(Request::read(body.as_bytes()).is_err());
     }
 }

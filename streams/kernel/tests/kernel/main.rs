@@ -7,6 +7,9 @@
     reason = "a test fails by panicking"
 )]
 
+mod restores;
+mod workers;
+
 use std::sync::Arc;
 
 use mainstem_kernel::Effect;
@@ -15,6 +18,7 @@ use mainstem_kernel::log::{FetchLimit, Log, Partition, TopicSpec};
 use mainstem_kernel::memory::MemoryLog;
 use mainstem_kernel::pace::Pacer;
 use mainstem_kernel::rounds::Frame;
+use mainstem_kernel::runner::SnapshotEvery;
 use mainstem_kernel::task::{Input, Mode, Output, Task, TaskId, TaskSpec};
 use mainstem_kernel::testkit::harness::{Case, MemoryBlobs, Plan, Planted, history};
 use mainstem_kernel::testkit::toys::{self, Answering, Bug, PROJECT, Summing};
@@ -22,11 +26,13 @@ use mainstem_kernel::worker::{Crew, Inert, Parts};
 use mainstem_schemas::{Batch, Envelope, EventId, Millis};
 use proptest::prelude::*;
 
+fn at(topic: &str) -> Partition {
+    Partition::new(&format!("{PROJECT}.{topic}"), 0)
+}
+
 fn input(topic: &str, mode: Mode) -> Input {
-    Input {
-        partition: Partition::new(&format!("{PROJECT}.{topic}"), 0),
-        mode,
-    }
+    let partition = at(topic);
+    Input { partition, mode }
 }
 
 fn spec(id: &str, inputs: Vec<Input>, outputs: &[&str]) -> TaskSpec {
@@ -86,7 +92,6 @@ fn summing(bug: Bug) -> Case {
     // The numbers are input 1 by rank; the toy folds whatever comes at once.
     let spec = spec("summing/toy/0", inputs, &["sums"]);
     let (catalog, schemas, definitions) = toys::preamble();
-    let at = |topic: &str| Partition::new(&format!("{PROJECT}.{topic}"), 0);
     let mut feed = vec![(at("schemas"), schemas), (at("definitions"), definitions)];
     for step in 0..4 {
         feed.push((
@@ -105,7 +110,7 @@ fn summing(bug: Bug) -> Case {
         }),
         resolver: Arc::new(Nothing),
         feed,
-        react,
+        react: Arc::new(react),
     }
 }
 
@@ -227,7 +232,6 @@ fn paced(seed: u64) -> Vec<Vec<u8>> {
     };
     log.create_topics(&names.iter().map(topic).collect::<Vec<_>>())
         .unwrap();
-    let at = |topic: &str| Partition::new(&format!("{PROJECT}.{topic}"), 0);
     let (_, schemas, definitions) = toys::preamble();
     let mut writer = log.writer("doors").unwrap();
     writer
@@ -282,6 +286,10 @@ fn work(log: &MemoryLog, specs: &[TaskSpec], seed: u64, stop: &std::sync::atomic
         limit: FetchLimit {
             records: 1 + (seed % 3) as usize,
             bytes: usize::MAX,
+        },
+        snapshots: SnapshotEvery {
+            records: 7 + seed % 5,
+            turns: 3,
         },
     };
     let mut crew = Crew::join(parts, &format!("w{seed}"), Inert).unwrap();

@@ -1,0 +1,91 @@
+//! What no definition may change. All that were ever applied count: what was taken out and comes back has records and
+//! turns from its first life.
+
+use std::collections::BTreeMap;
+
+use mainstem_schemas::definition::{Project, Source};
+
+use super::ApplyError;
+
+/// Looks for something immutable that `project` changes.
+///
+/// # Errors
+/// [`ApplyError::Fixed`].
+pub(super) fn check(
+    history: &[Project],
+    current: &Project,
+    project: &Project,
+) -> Result<(), ApplyError> {
+    if current.name != project.name {
+        return fixed(
+            format!("the project's name ({} to {})", current.name, project.name),
+            "it is the prefix of every topic",
+            "use another --dir for another project",
+        );
+    }
+    if current.partitions != project.partitions {
+        let (before, after) = (current.partitions, project.partitions);
+        return fixed(
+            format!("the number of partitions ({before} to {after})"),
+            "a key belongs to one partition for life",
+            "start a new project with another --dir",
+        );
+    }
+    let views = last(history, |project| &project.views);
+    if let Some(name) = changed(&views, &project.views, |one, other| one == other) {
+        return fixed(
+            format!("the view {name}"),
+            "views are immutable: models were trained on what they were",
+            "give the changed view a new name, such as one with _v2",
+        );
+    }
+    let models = last(history, |project| &project.models);
+    if let Some(name) = changed(&models, &project.models, |one, other| {
+        one.view == other.view
+    }) {
+        return fixed(
+            format!("the view of the model {name}"),
+            "its versions were trained on that view, and its tasks have read it",
+            "add a new model on the other view under another name",
+        );
+    }
+    let sources = last(history, |project| &project.sources);
+    let same = |one: &Source, other: &Source| one.entity == other.entity && one.time == other.time;
+    if let Some(name) = changed(&sources, &project.sources, same) {
+        return fixed(
+            format!("entity or time of the source {name}"),
+            "its records are keyed and timed by it",
+            "add a new source under another name",
+        );
+    }
+    Ok(())
+}
+
+fn fixed(what: String, why: &str, remedy: &str) -> Result<(), ApplyError> {
+    Err(ApplyError::Fixed {
+        what,
+        why: why.into(),
+        remedy: remedy.into(),
+    })
+}
+
+/// Every object that there ever was, as the last definition that has it says.
+fn last<'a, T>(
+    history: &'a [Project],
+    objects: impl Fn(&'a Project) -> &'a BTreeMap<String, T>,
+) -> BTreeMap<&'a String, &'a T> {
+    history.iter().flat_map(objects).collect()
+}
+
+/// The first object that is not the same as it was.
+fn changed<'a, T>(
+    before: &BTreeMap<&String, &T>,
+    after: &'a BTreeMap<String, T>,
+    same: impl Fn(&T, &T) -> bool,
+) -> Option<&'a String> {
+    let differs = |(name, object): &(&String, &T)| {
+        let known = before.get(name);
+        known.is_some_and(|known| !same(known, object))
+    };
+    after.iter().find(differs).map(|(name, _)| name)
+}

@@ -1,0 +1,251 @@
+//! A worker's tasks beside one that cannot go on, a log that hands out little at a time, and a step that is too long.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use mainstem_kernel::known::Nothing;
+use mainstem_kernel::log::{FetchLimit, Log, LogError, Partition, Reader};
+use mainstem_kernel::machine::Context;
+use mainstem_kernel::memory::MemoryLog;
+use mainstem_kernel::rounds::Frame;
+use mainstem_kernel::runner::{Runner, SnapshotEvery, TaskError};
+use mainstem_kernel::task::{Mode, TaskSpec};
+use mainstem_kernel::testkit::harness::MemoryBlobs;
+use mainstem_kernel::testkit::toys::{self, Bug, Summing};
+use mainstem_kernel::worker::{Crew, Inert, Parts};
+use mainstem_kernel::{Machine, Outbox, Run, TopicSpec};
+use mainstem_schemas::definition::Clock;
+use mainstem_schemas::{Batch, Envelope, EventId, Millis};
+
+use crate::{at, input, numbers, spec};
+
+/// Writes more for each record than a log takes.
+struct Loud;
+
+impl Machine for Loud {
+    const VERSION: u32 = 1;
+    type State = ();
+
+    fn fold(&self, (): &mut (), _: &Context<'_>, _: &Run<'_>, out: &mut Outbox) {
+        out.put(0, b"k", |value| value.resize(2 << 20, 7));
+    }
+}
+
+fn log_of(topics: &[&str]) -> MemoryLog {
+    let log = MemoryLog::new();
+    let chain = ["schemas", "definitions", "clock", "turns", "snapshots"];
+    let topics = chain.iter().chain(topics).map(|name| TopicSpec {
+        name: at(name).topic.to_string(),
+        partitions: 1,
+    });
+    log.create_topics(&topics.collect::<Vec<_>>()).unwrap();
+    let (_, schemas, definitions) = toys::preamble();
+    append(&log, "schemas", schemas);
+    append(&log, "definitions", definitions);
+    log
+}
+
+fn append(log: &MemoryLog, topic: &str, batch: Batch) {
+    let mut writer = log.writer("feed").unwrap();
+    writer.append(&[(at(topic), batch)]).unwrap();
+}
+
+#[test]
+fn a_commit_that_is_too_large_stops_its_own_task_alone() {
+    let log = log_of(&["numbers", "sums", "noise"]);
+    append(&log, "numbers", numbers([1.0, 2.0], 1));
+    let reads = || vec![input("numbers", Mode::Immediate)];
+    let tasks = [
+        spec("loud/toy/0", reads(), &["noise"]),
+        spec("sum/toy/0", reads(), &["sums"]),
+    ];
+    let parts = Parts {
+        log: Arc::new(log.clone()),
+        resolver: Arc::new(Nothing),
+        blobs: Arc::new(MemoryBlobs::default()),
+        factory: Arc::new(|spec: &TaskSpec| match spec.id.0.starts_with("loud") {
+            true => Some(Box::new(Frame::new(Loud, spec.clone()))),
+            false => {
+                let bug = Bug::Nothing;
+                Some(Box::new(Frame::new(Summing { bug }, spec.clone())))
+            }
+        }),
+        limit: FetchLimit::default(),
+        snapshots: SnapshotEvery::default(),
+    };
+    let mut crew = Crew::join(parts, "worker", Inert).unwrap();
+    for _ in 0..3 {
+        let progress = crew.step(&tasks).unwrap();
+        let [TaskError::Log { task, error }] = progress.stopped.as_slice() else {
+            panic!("{progress:?}");
+        };
+        assert!(task == "loud/toy/0" && matches!(error, LogError::TooLarge { .. }));
+    }
+    let mut reader = log.clone();
+    assert_eq!(reader.range(&at("sums")).unwrap(), 0..2);
+    assert_eq!(reader.range(&at("noise")).unwrap(), 0..0);
+}
+
+/// Hands out one record at a time, as a log may that has fetched no more yet.
+struct Drip(MemoryLog);
+
+impl Reader for Drip {
+    fn fetch(
+        &mut self,
+        partition: &Partition,
+        from: u64,
+        limit: FetchLimit,
+        into: &mut Batch,
+    ) -> Result<(), LogError> {
+        let one = FetchLimit {
+            records: 1,
+            ..limit
+        };
+        self.0.fetch(partition, from, one, into)
+    }
+
+    fn at_end(&mut self, partition: &Partition, offset: u64) -> Result<bool, LogError> {
+        self.0.at_end(partition, offset)
+    }
+
+    fn range(&mut self, partition: &Partition) -> Result<Range<u64>, LogError> {
+        self.0.range(partition)
+    }
+}
+
+#[test]
+fn data_wait_until_what_their_writer_saw_is_read_however_little_a_log_hands_out() {
+    let log = log_of(&["numbers", "sums"]);
+    let (catalog, schemas, _) = toys::preamble();
+    for tick in 1..=10 {
+        append(&log, "clock", toys::tick(&catalog, tick, tick));
+    }
+    append(&log, "numbers", numbers([1.0, 2.0], 1));
+    let spec = spec(
+        "sum/toy/0",
+        vec![input("numbers", Mode::Immediate)],
+        &["sums"],
+    );
+    let bug = Bug::Nothing;
+    let mut runner = Runner::new(spec.clone(), Box::new(Frame::new(Summing { bug }, spec)));
+    let blobs = MemoryBlobs::default();
+    let mut reader = Drip(log);
+    let commit = runner.turn(&mut reader, &Nothing, &blobs, FetchLimit::default());
+    let turn = commit.unwrap().unwrap().turn.unwrap();
+    let counts: Vec<i64> = turn.runs.iter().map(|run| run.count).collect();
+    assert_eq!(counts, [schemas.len() as i64, 1, 10, 1]);
+}
+
+#[test]
+fn a_step_that_is_too_long_to_be_held_is_told_and_not_waited_for() {
+    let log = log_of(&["outcomes", "numbers", "sums"]);
+    let inputs = vec![
+        input("numbers", Mode::Immediate),
+        input("outcomes", Mode::Held),
+    ];
+    let spec = spec("sum/toy/0", inputs, &["sums"]);
+    for row in 0..80 {
+        let (id, time) = (EventId::row(1, 1, row), Millis(row as i64));
+        let envelope = Envelope {
+            id,
+            time,
+            ..Envelope::default()
+        };
+        let mut batch = Batch::new();
+        envelope.push(&mut batch, Some(b"k"), &[7; 1_000_000]);
+        append(&log, "outcomes", batch);
+    }
+    let bug = Bug::Nothing;
+    let mut runner = Runner::new(spec.clone(), Box::new(Frame::new(Summing { bug }, spec)));
+    let (blobs, mut reader) = (MemoryBlobs::default(), log);
+    let told = loop {
+        match runner.turn(&mut reader, &Nothing, &blobs, FetchLimit::default()) {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("it waits for a tick that cannot come"),
+            Err(error) => break error.to_string(),
+        }
+    };
+    assert!(told.contains("shorter --pace"), "{told}");
+}
+
+/// A runner on a log of the wall clock.
+fn of_the_wall(log: &MemoryLog) -> Runner {
+    let project = mainstem_schemas::definition::Project {
+        clock: Clock::Wall,
+        ..toys::project()
+    };
+    let (_, _, definitions) = toys::preamble_of(&project);
+    append(log, "definitions", definitions);
+    let spec = spec(
+        "sum/toy/0",
+        vec![input("numbers", Mode::Immediate)],
+        &["sums"],
+    );
+    let bug = Bug::Nothing;
+    Runner::new(spec.clone(), Box::new(Frame::new(Summing { bug }, spec)))
+}
+
+#[test]
+fn ticks_that_bring_about_nothing_wait_for_the_next_turn() {
+    let log = log_of(&["numbers", "sums"]);
+    let mut runner = of_the_wall(&log);
+    let (catalog, _, definitions) = toys::preamble();
+    let (blobs, mut reader) = (MemoryBlobs::default(), log.clone());
+    let mut turn = || {
+        let commit = runner.turn(&mut reader, &Nothing, &blobs, FetchLimit::default());
+        let turn = commit.unwrap()?.turn.unwrap();
+        Some(
+            turn.runs
+                .iter()
+                .map(|run| {
+                    (
+                        run.topic.rsplit('.').next().unwrap().to_owned(),
+                        run.first,
+                        run.count,
+                    )
+                })
+                .collect::<Vec<_>>(),
+        )
+    };
+    turn().unwrap();
+    let mut now = 0;
+    let mut tick = || {
+        now += 1;
+        append(&log, "clock", toys::tick(&catalog, now, now));
+    };
+    let run = |topic: &str, first, count| (topic.to_owned(), first, count);
+    for _ in 0..7 {
+        tick();
+        assert_eq!(turn(), None);
+    }
+    append(&log, "numbers", numbers([1.0], 1));
+    assert_eq!(turn(), Some(vec![run("clock", 0, 7), run("numbers", 0, 1)]));
+    // A definition is folded before the ticks of its turn: those that came before it have their own.
+    tick();
+    assert_eq!(turn(), None);
+    append(&log, "definitions", definitions);
+    tick();
+    assert_eq!(turn(), Some(vec![run("clock", 7, 1)]));
+    // The definition is the stream clock's: each tick has its turn.
+    assert_eq!(
+        turn(),
+        Some(vec![run("definitions", 2, 1), run("clock", 8, 1)])
+    );
+    tick();
+    assert_eq!(turn(), Some(vec![run("clock", 9, 1)]));
+}
+
+#[test]
+fn ticks_do_not_wait_for_ever() {
+    let log = log_of(&["numbers", "sums"]);
+    let mut runner = of_the_wall(&log);
+    let (catalog, ..) = toys::preamble();
+    let (blobs, mut reader) = (MemoryBlobs::default(), log.clone());
+    let mut turns = 0;
+    for now in 1..=600 {
+        append(&log, "clock", toys::tick(&catalog, now, now));
+        let commit = runner.turn(&mut reader, &Nothing, &blobs, FetchLimit::default());
+        turns += i32::from(commit.unwrap().is_some());
+    }
+    assert_eq!(turns, 1 + 599 / 60);
+}
