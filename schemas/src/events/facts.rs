@@ -51,7 +51,7 @@ pub struct PublicationStarted {
     pub publication: i64,
     /// What is published: a file's name, `-` for standard input, `http` for the door.
     pub name: String,
-    /// BLAKE3 of the bytes where they were known before (a file), so that a resumed publication is the same one.
+    /// BLAKE3 of a file's first 64 KiB, or of what there was, so that nobody goes on with another file.
     pub content: Option<Digest>,
 }
 

@@ -54,8 +54,12 @@ enum Slot {
     Text(Range<usize>),
 }
 
-/// Times that can be written with four digits for the year, and so read back.
-const TIMES: (Millis, Millis) = (Millis(-62_167_219_200_000), Millis(253_402_300_799_999));
+/// From where log time begins, which never goes back, to the last time that can be written with four digits for the
+/// year, and so read back.
+const TIMES: (Millis, Millis) = (Millis(0), Millis(253_402_300_799_999));
+
+/// What to do about times before them.
+const OLDER: &str = "log time begins in 1970, so move older times, all by the same span";
 
 /// Bytes of a record beside its key and its body: five headers and the framing have some 200, a file's name at most 255.
 const HEADERS: usize = 1 << 10;
@@ -230,7 +234,7 @@ impl Encoder {
                     .map(Millis);
                 return time.filter(within).ok_or_else(|| {
                     Fault::row(format!(
-                        "row {row} would lie {row} times {every} after {start}, outside {} to {}; declare a shorter `every`",
+                        "row {row} would lie {row} times {every} after {start}, outside {} to {}; declare a shorter `every`, or a later `start`: {OLDER}",
                         TIMES.0, TIMES.1
                     ))
                 });
@@ -239,7 +243,7 @@ impl Encoder {
         let (name, slot) = self.at(field);
         let outside = |value: &str| {
             let what = format!(
-                "is {value}, outside {} to {}; write the event time in milliseconds since 1970, or as 1996-08-19T04:00:00Z",
+                "is {value}, outside {} to {}; write the event time in milliseconds since 1970, or as 1996-08-19T04:00:00Z; {OLDER}",
                 TIMES.0, TIMES.1
             );
             Fault::field(name, &what)

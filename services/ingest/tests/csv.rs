@@ -181,7 +181,12 @@ fn every_refusal_names_field_value_limit_and_remedy() {
         (
             "ann,9999-12-31T23:59:00-18:00,1,,,",
             Some("at"),
-            "at is \"9999-12-31T23:59:00-18:00\", outside 0000-01-01T00:00:00Z to 9999-12-31T23:59:59.999Z; write the event time in milliseconds since 1970, or as 1996-08-19T04:00:00Z",
+            "at is \"9999-12-31T23:59:00-18:00\", outside 1970-01-01T00:00:00Z to 9999-12-31T23:59:59.999Z; write the event time in milliseconds since 1970, or as 1996-08-19T04:00:00Z; log time begins in 1970, so move older times, all by the same span",
+        ),
+        (
+            "ann,1969-12-31T23:59:59.999Z,1,,,",
+            Some("at"),
+            "at is \"1969-12-31T23:59:59.999Z\", outside 1970-01-01T00:00:00Z to 9999-12-31T23:59:59.999Z; write the event time in milliseconds since 1970, or as 1996-08-19T04:00:00Z; log time begins in 1970, so move older times, all by the same span",
         ),
         (
             "ann,1996-08-19,1,5",
@@ -358,7 +363,7 @@ fn rows_can_give_the_time_and_one_entity_all() {
     };
     assert_eq!(
         read(&source, "x\n1\n2\n")[1],
-        Err("row 1 would lie 1 times 9223372036854775807ms after 1970-01-01T00:00:00Z, outside 0000-01-01T00:00:00Z to 9999-12-31T23:59:59.999Z; declare a shorter `every`".into())
+        Err("row 1 would lie 1 times 9223372036854775807ms after 1970-01-01T00:00:00Z, outside 1970-01-01T00:00:00Z to 9999-12-31T23:59:59.999Z; declare a shorter `every`, or a later `start`: log time begins in 1970, so move older times, all by the same span".into())
     );
 }
 
@@ -392,7 +397,7 @@ fn a_number_can_be_entity_and_time() {
     );
     assert_eq!(
         reason(2),
-        "ms is 840427200000000000, outside 0000-01-01T00:00:00Z to 9999-12-31T23:59:59.999Z; write the event time in milliseconds since 1970, or as 1996-08-19T04:00:00Z"
+        "ms is 840427200000000000, outside 1970-01-01T00:00:00Z to 9999-12-31T23:59:59.999Z; write the event time in milliseconds since 1970, or as 1996-08-19T04:00:00Z; log time begins in 1970, so move older times, all by the same span"
     );
 
     source.entity = Entity::Column("name".into());

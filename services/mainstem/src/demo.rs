@@ -117,6 +117,7 @@ fn play(store: &Store, project: &Project, threads: usize) -> Result<Published, B
         bytes: DATA,
         actor: "demo",
         resume: false,
+        is_file: true,
     };
     let first = project
         .models
@@ -130,6 +131,7 @@ fn play(store: &Store, project: &Project, threads: usize) -> Result<Published, B
         step: STEP,
         stop: &|| stop.asked() || !workers.is_alive(),
         progress: &mut progress,
+        waiting: &mut |_| {},
     };
     let published = publisher::publish_paced(store, input, pace);
     workers.stop();

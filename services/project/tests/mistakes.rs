@@ -77,6 +77,7 @@ mistakes! {
     an_anchor: "orders:" => "orders: &o";
     a_key_left_empty: "label: {column: paid, horizon: 1d}" => "label:";
     a_missing_part: "    time: {column: at}\n" => "";
+    a_time_before_1970: "{column: at}" => "{start: 1949-01-01, every: 1d}";
     a_time_of_fractions: "{column: at}" => "{column: amount}";
     an_unknown_feature: "label:" => "features: [amount, meen]\n    label:";
     numbers_as_text: "{column: customer}" => "{constant: 7}";

@@ -21,23 +21,43 @@ pub fn is_quiet(
     Ok(look(log, reader, tasks)?.is_some_and(|second| second == first))
 }
 
+/// The first task that is not at its end, or has an effect outstanding, if there is one: what quiet waits for.
+///
+/// # Errors
+/// The log's.
+pub fn waits_for<'a>(
+    log: &dyn Log,
+    reader: &mut dyn Reader,
+    tasks: &'a [TaskSpec],
+) -> Result<Option<&'a TaskSpec>, LogError> {
+    for task in tasks {
+        if stands(log, reader, task)?.is_none() {
+            return Ok(Some(task));
+        }
+    }
+    Ok(None)
+}
+
 /// Numbers of the last turns where all stand still.
 fn look(
     log: &dyn Log,
     reader: &mut dyn Reader,
     tasks: &[TaskSpec],
 ) -> Result<Option<Vec<i64>>, LogError> {
-    let mut numbers = Vec::with_capacity(tasks.len());
-    for task in tasks {
-        let turn = log.last_turn(&task.id)?;
-        if turn.as_ref().is_some_and(|turn| turn.outstanding > 0)
-            || !at_end(reader, task, turn.as_ref())?
-        {
-            return Ok(None);
-        }
-        numbers.push(turn.map_or(0, |turn| turn.number));
-    }
-    Ok(Some(numbers))
+    let stand = tasks.iter().map(|task| stands(log, reader, task));
+    stand.collect()
+}
+
+/// Number of the last turn of a task that stands still.
+fn stands(
+    log: &dyn Log,
+    reader: &mut dyn Reader,
+    task: &TaskSpec,
+) -> Result<Option<i64>, LogError> {
+    let turn = log.last_turn(&task.id)?;
+    let busy = turn.as_ref().is_some_and(|turn| turn.outstanding > 0)
+        || !at_end(reader, task, turn.as_ref())?;
+    Ok((!busy).then(|| turn.map_or(0, |turn| turn.number)))
 }
 
 fn at_end(reader: &mut dyn Reader, task: &TaskSpec, turn: Option<&Turn>) -> Result<bool, LogError> {

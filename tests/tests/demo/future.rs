@@ -30,6 +30,7 @@ fn play(data: &str, at: Millis) -> (Contents, Contents) {
         bytes: data.as_bytes(),
         actor: "test",
         resume: false,
+        is_file: true,
     };
     let mut held = Contents::new();
     let mut progress = |until: Millis, _: &_| {
@@ -43,6 +44,7 @@ fn play(data: &str, at: Millis) -> (Contents, Contents) {
         step: WEEK,
         stop: &|| !workers.is_alive(),
         progress: &mut progress,
+        waiting: &mut |_| {},
     };
     publish_paced(&store, input, pace).unwrap();
     workers.stop();

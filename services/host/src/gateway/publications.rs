@@ -6,19 +6,16 @@ use std::sync::{Arc, Mutex};
 
 use mainstem_ingest::{Encoder, Row};
 use mainstem_schemas::Digest;
-use mainstem_schemas::definition::Project;
+use mainstem_schemas::definition::{EventTime, Project};
 
 use super::lock;
 use super::records::Record;
-use crate::publisher::{Publication, PublishError, Published, source_of};
+use crate::publisher::{DOOR, Publication, PublishError, Published, source_of};
 use crate::store::Store;
 
 /// Publications that are kept open: each holds a writer of the log. The one that was begun first makes room, and begins
 /// anew with its next record.
 const MAX_OPEN: usize = 64;
-
-/// What the door's publications are called.
-const NAME: &str = "http";
 
 /// The door's publications.
 #[derive(Default)]
@@ -73,7 +70,10 @@ impl Publications {
         actor: &str,
         records: &[Record<'_>],
     ) -> Result<Taken, PublishError> {
-        source_of(project, source)?;
+        let declared = source_of(project, source)?;
+        if matches!(declared.time, EventTime::Row { .. }) {
+            return Err(PublishError::NoDoor(source.into()));
+        }
         let place = self.place(source, actor);
         let mut place = lock(&place);
         let definition = project.digest();
@@ -134,7 +134,7 @@ impl Publications {
     ) -> Result<Open, PublishError> {
         let _alone = lock(&self.begin);
         let encoder = Encoder::new(source, source_of(project, source)?)?;
-        let publication = Publication::begin(store, project, source, NAME, actor)?;
+        let publication = Publication::begin(store, project, source, DOOR, actor, None)?;
         Ok(Open {
             publication,
             encoder,

@@ -79,6 +79,12 @@ fn problem(error: PublishError) -> Problem {
             "There is no such source",
             error.to_string(),
         ),
+        PublishError::NoDoor(_) => Problem::new(
+            StatusCode::CONFLICT,
+            "timed-by-row",
+            "The source takes files only",
+            error.to_string(),
+        ),
         PublishError::Commit(CommitError::Log(LogError::TooLarge { .. }))
         | PublishError::Log(LogError::TooLarge { .. }) => Problem::too_large(error.to_string()),
         PublishError::Commit(CommitError::Unknown(_)) => Problem::unavailable(format!(

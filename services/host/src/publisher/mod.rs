@@ -2,10 +2,14 @@
 //! through. Arrivals and rejects of a chunk are one append, so a publication that was killed resumes after the last
 //! row that the log holds: nothing is lost, nothing doubled.
 
+mod beginning;
 mod paced;
 mod publication;
+#[cfg(test)]
+mod tests;
+mod waiting;
 
-use std::io::BufRead;
+use std::io::{BufRead, Chain, Cursor, Read};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
@@ -14,8 +18,11 @@ use mainstem_kernel::log::{CommitError, LogError};
 use mainstem_kernel::pace::PaceError;
 use mainstem_schemas::definition::{Project, Source};
 use mainstem_schemas::events::Unreadable;
+use mainstem_schemas::{Millis, Span};
 
 use crate::store::{Store, StoreError};
+
+use beginning::Beginning;
 
 pub use paced::{Pace, publish_paced};
 pub use publication::Publication;
@@ -25,6 +32,9 @@ const LINGER: Duration = Duration::from_millis(20);
 
 /// Rows of a pipe that are read ahead: few, for each may have a mebibyte.
 const AHEAD: usize = 8;
+
+/// What the publications of the HTTP door are called.
+pub const DOOR: &str = "http";
 
 /// Why publishing stopped. What was appended stays; `--resume` goes on after it.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +63,26 @@ pub enum PublishError {
          the project file and apply it"
     )]
     WallClock,
+    /// The first row of a paced run lies too far from where the run begins.
+    #[error(
+        "row {row} (line {line}) is the first with a time, {time}, more than {steps} steps of {step} after the first step, \
+         which ends at {first}; if its time is right, say --pace-from with a time shortly after it, and --resume; if it is \
+         wrong, mend the file and publish it"
+    )]
+    FarFromFirst {
+        /// The row, counting from 0.
+        row: u64,
+        /// Its line, counting from 1.
+        line: u64,
+        /// Its event time.
+        time: Millis,
+        /// End of the first step.
+        first: Millis,
+        /// Length of the others.
+        step: Span,
+        /// Steps that would have been walked.
+        steps: i64,
+    },
     /// No such source.
     #[error("there is no source {name} in the project; it has: {known}")]
     UnknownSource {
@@ -64,6 +94,51 @@ pub enum PublishError {
     /// Nothing to resume.
     #[error("no publication of {0:?} was begun; publish it without --resume")]
     NothingToResume(String),
+    /// Others got ahead of it again and again.
+    #[error(
+        "the publication was not begun in {tries} tries, the last of which ended so: {why}; publish it again"
+    )]
+    NotBegun {
+        /// How often it was tried.
+        tries: usize,
+        /// Why the last try failed.
+        why: CommitError,
+    },
+    /// Something else has the name.
+    #[error(
+        "what was published as {0:?} began otherwise, so this is another file; publish it without --resume"
+    )]
+    AnotherFile(String),
+    /// It was published before.
+    #[error(
+        "{name:?} was published before, and began as it does now (publication {number}); go on with it with --resume, or, \
+         if its rows shall go in once more, give the file another name"
+    )]
+    Again {
+        /// Name of the file.
+        name: String,
+        /// Number of the publication.
+        number: i64,
+    },
+    /// The rows of a second publication would have the times of the first.
+    #[error(
+        "the source {source_name} gives rows their times by their number (`time: {{start, every}}`), so all of them are one \
+         publication, and {name:?} was begun: rows of another would begin at `start` again, and none would be newer. \
+         Add the rows to that file and publish it with --resume, or declare a source with a time column: \
+         time: {{column: …}}"
+    )]
+    TimedByRow {
+        /// Name of the source.
+        source_name: String,
+        /// What its publication is called.
+        name: String,
+    },
+    /// Each publication of the door would have the same times.
+    #[error(
+        "the source {0} gives rows their times by their number in one file (`time: {{start, every}}`), and a record that is \
+         posted has none; publish a file, or declare a source with a time column: time: {{column: …}}"
+    )]
+    NoDoor(String),
 }
 
 /// What a publication brought in.
@@ -75,6 +150,9 @@ pub struct Published {
     pub rejected: u64,
     /// Rows skipped because the log held them already.
     pub skipped: u64,
+    /// Records of a paced run that lie so far after their step that they went in with it; all are accepted, and the tasks
+    /// quarantine them.
+    pub astray: u64,
 }
 
 /// Format of an input.
@@ -102,6 +180,8 @@ pub struct Input<'a, R> {
     pub actor: &'a str,
     /// Whether to go on with a publication of that name.
     pub resume: bool,
+    /// Whether it is a file: its beginning can be read without waiting for somebody to write it.
+    pub is_file: bool,
 }
 
 /// The source of a name.
@@ -186,30 +266,37 @@ pub fn publish_live<R: BufRead + Send + 'static>(
     Ok(published)
 }
 
-type Rows<R> = Reader<R>;
+type Rows<R> = Reader<Chain<Cursor<Vec<u8>>, R>>;
 
 /// The publication and the rows of an input.
 fn open<R: BufRead>(
     store: &Store,
-    input: Input<'_, R>,
+    mut input: Input<'_, R>,
 ) -> Result<(Publication, Rows<R>), PublishError> {
-    let source = source_of(input.project, input.source)?;
+    let (project, name) = (input.project, input.name);
+    let source = source_of(project, input.source)?;
+    let beginning = match input.is_file {
+        true => Some(Beginning::read(&mut input.bytes).map_err(IngestError::from)?),
+        false => None,
+    };
+    let begin = beginning
+        .as_ref()
+        .map_or_else(Vec::new, |begin| begin.0.clone());
+    let bytes = Cursor::new(begin).chain(input.bytes);
     let rows = match input.format {
-        Format::Csv => Reader::csv(input.source, source, input.bytes)?,
-        Format::JsonLines => Reader::jsonl(input.source, source, input.bytes)?,
+        Format::Csv => Reader::csv(input.source, source, bytes)?,
+        Format::JsonLines => Reader::jsonl(input.source, source, bytes)?,
     };
-    let begin = if input.resume {
-        Publication::resume
+    let publication = if input.resume {
+        Publication::resume(store, project, input.source, name, beginning.as_ref())?
     } else {
-        Publication::begin
+        let content = beginning.as_ref().map(Beginning::digest);
+        Publication::begin(store, project, input.source, name, input.actor, content)?
     };
-    Ok((
-        begin(store, input.project, input.source, input.name, input.actor)?,
-        rows,
-    ))
+    Ok((publication, rows))
 }
 
 /// Event time of a row, where it has one.
-fn time_of(row: &Row) -> Option<mainstem_schemas::Millis> {
+fn time_of(row: &Row) -> Option<Millis> {
     row.outcome.as_ref().ok().map(|good| good.event_time)
 }

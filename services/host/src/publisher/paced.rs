@@ -2,15 +2,22 @@
 
 use std::io::BufRead;
 
+use mainstem_ingest::Row;
+use mainstem_kernel::log::Partition;
+use mainstem_kernel::machine::AHEAD;
 use mainstem_kernel::pace::{PaceError, Pacer};
 use mainstem_rooms::topology::tasks_of;
 use mainstem_schemas::definition::Clock;
 use mainstem_schemas::events::Event;
 use mainstem_schemas::{Millis, Span, topics};
 
-use super::{Input, PublishError, Published, open, time_of};
+use super::waiting::Watch;
+use super::{Input, Publication, PublishError, Published, open, time_of};
 use crate::store::{Store, each_event};
-use mainstem_kernel::log::Partition;
+
+/// Steps without a row that are walked at most: 27 years of days or a year of hours are a gap in somebody's history, and
+/// take a minute or so; more is a typing mistake in the year, and takes for ever.
+const EMPTY_STEPS: i64 = 10_000;
 
 /// How a file is paced.
 pub struct Pace<'a> {
@@ -22,6 +29,18 @@ pub struct Pace<'a> {
     pub stop: &'a dyn Fn() -> bool,
     /// Told after each step: its end, and the rows so far.
     pub progress: &'a mut dyn FnMut(Millis, &Published),
+    /// Told what is waited for, where nobody seems to be at work.
+    pub waiting: &'a mut dyn FnMut(&str),
+}
+
+/// Where a row belongs.
+enum Place {
+    /// Into the open step.
+    Here,
+    /// Into a later one.
+    Later,
+    /// Into the open step, because its own is too far to be walked to: the rule of "more than a day ahead" quarantines it.
+    Astray,
 }
 
 /// Publishes step by step. Every task must be hosted somewhere, or the run waits for it.
@@ -37,18 +56,26 @@ pub fn publish_paced<R: BufRead>(
         return Err(PublishError::WallClock);
     }
     let (project, source) = (input.project, input.source);
-    let mut pacer = Pacer::new(store.log.as_ref(), &project.name, tasks_of(project))?;
+    let tasks = tasks_of(project);
+    let watch = Watch::new(store.log.as_ref(), &tasks, pace.waiting)?;
+    let mut pacer = Pacer::new(store.log.as_ref(), &project.name, tasks.clone())?;
     let (mut publication, mut rows) = open(store, input)?;
     let mut published = Published::default();
-    let mut opened = last_opened(store, &project.name, publication.number)?;
+    let mut opened = last_opened(store, &project.name, source, publication.number)?;
     let mut until = opened.unwrap_or(pace.first);
     let mut next = rows.next().transpose()?;
     while next.is_some() {
         while let Some(row) = next.take() {
-            let beyond = time_of(&row).is_some_and(|time| time >= until);
-            if beyond && !publication.holds(row.row) {
-                next = Some(row);
-                break;
+            match place(&row, until, pace.step, &publication) {
+                Place::Here => {}
+                Place::Later => {
+                    next = Some(row);
+                    break;
+                }
+                Place::Astray if published.accepted + published.skipped == 0 => {
+                    return Err(far_from_first(&row, until, pace.step));
+                }
+                Place::Astray => published.astray += 1,
             }
             if opened != Some(until) && !publication.holds(row.row) {
                 pacer.open(source, i64::from(publication.number), until)?;
@@ -64,11 +91,46 @@ pub fn publish_paced<R: BufRead>(
             next = rows.next().transpose()?;
         }
         publication.flush()?;
-        settle(&mut pacer, until, pace.stop)?;
+        watch.begin();
+        settle(&mut pacer, until, &|| {
+            watch.look();
+            (pace.stop)()
+        })?;
         (pace.progress)(until, &published);
         until = until.plus(Span(pace.step.at_least_one()));
     }
     Ok(published)
+}
+
+fn place(row: &Row, until: Millis, step: Span, publication: &Publication) -> Place {
+    match time_of(row) {
+        Some(time) if time >= until && !publication.holds(row.row) => {
+            if time > furthest(until, step) {
+                Place::Astray
+            } else {
+                Place::Later
+            }
+        }
+        _ => Place::Here,
+    }
+}
+
+/// Where the walk ends: not within the day ahead of a step whose rows are not quarantined.
+fn furthest(until: Millis, step: Span) -> Millis {
+    let steps = step.at_least_one().saturating_mul(EMPTY_STEPS);
+    until.plus(Span(steps).max(AHEAD))
+}
+
+/// Were the first row put into the first step, so would all the others be.
+fn far_from_first(row: &Row, until: Millis, step: Span) -> PublishError {
+    PublishError::FarFromFirst {
+        row: row.row,
+        line: row.line,
+        time: time_of(row).unwrap_or_default(),
+        first: until,
+        step,
+        steps: EMPTY_STEPS,
+    }
 }
 
 fn settle(pacer: &mut Pacer<'_>, until: Millis, stop: &dyn Fn() -> bool) -> Result<(), PaceError> {
@@ -80,8 +142,13 @@ fn settle(pacer: &mut Pacer<'_>, until: Millis, stop: &dyn Fn() -> bool) -> Resu
     }
 }
 
-/// End of the last step that a publication opened.
-fn last_opened(store: &Store, project: &str, number: u32) -> Result<Option<Millis>, PublishError> {
+/// End of the last step that a publication of a source opened.
+fn last_opened(
+    store: &Store,
+    project: &str,
+    source: &str,
+    number: u32,
+) -> Result<Option<Millis>, PublishError> {
     let (catalog, mut last) = (store.catalog(project)?, None);
     let clock = Partition::new(&topics::fixed(project, "clock"), 0);
     each_event(
@@ -89,8 +156,10 @@ fn last_opened(store: &Store, project: &str, number: u32) -> Result<Option<Milli
         &catalog,
         &clock,
         |_, event| match event {
-            Event::StepOpened(step) if step.publication == i64::from(number) => {
-                last = Some(step.until)
+            Event::StepOpened(step)
+                if step.source == source && step.publication == i64::from(number) =>
+            {
+                last = Some(step.until);
             }
             _ => {}
         },

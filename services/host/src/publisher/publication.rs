@@ -5,17 +5,22 @@ use std::collections::BTreeMap;
 use mainstem_ingest::{Good, Reject, Row};
 use mainstem_kernel::log::{CommitError, Partition, Reader, Writer};
 use mainstem_kernel::worker::for_each;
-use mainstem_schemas::definition::{Project, Source};
+use mainstem_schemas::definition::{EventTime, Project, Source};
 use mainstem_schemas::envelope::attribute;
 use mainstem_schemas::events::{Event, PublicationStarted, RecordRejected};
 use mainstem_schemas::partition::partition_of;
-use mainstem_schemas::{Batch, Catalog, Envelope, EventId, Millis, topics, wire};
+use mainstem_schemas::{Batch, Catalog, Digest, Envelope, EventId, Millis, topics, wire};
 
+use super::beginning::Beginning;
 use super::{PublishError, Published, source_of};
 use crate::store::{Store, each_event};
 
 /// How often an append that was aborted is sent again before the publication stops.
 const RETRIES: usize = 20;
+
+/// How often a number is asked for that another publisher got ahead of: each time one of them has gone through, so a
+/// hundred are more publishers than begin at one moment, or the log is in trouble.
+const TRIES: usize = 100;
 
 /// Rows of one append: large enough that the flush of a commit is shared by many, small enough to be one.
 const CHUNK: usize = 1_000;
@@ -54,12 +59,15 @@ impl Publication {
         source: &str,
         name: &str,
         actor: &str,
+        content: Option<Digest>,
     ) -> Result<Self, PublishError> {
+        let mut tries = 1;
         loop {
             // Whoever begins fences the others, reads all numbers, and takes the next: no two get the same one.
             let mut writer = store.log.writer("publications")?;
             let catalog = store.catalog(&project.name)?;
             let begun = begun(store, &catalog, project, source)?;
+            refuse_second(&begun, project, source, name, content)?;
             let number = begun
                 .iter()
                 .map(|event| event.publication)
@@ -70,7 +78,7 @@ impl Publication {
                 source: source.into(),
                 publication: number,
                 name: name.into(),
-                content: None,
+                content,
             };
             let batch = request(&catalog, source, actor, &Event::PublicationStarted(event))?;
             let topic = topics::fixed(&project.name, "requests.sources");
@@ -79,28 +87,36 @@ impl Publication {
                 batch,
             )]) {
                 Ok(()) => return Self::open(store, project, source, name, number as u32),
-                Err(CommitError::Fenced(_) | CommitError::Aborted(_)) => {}
+                Err(CommitError::Fenced(_) | CommitError::Aborted(_)) if tries < TRIES => {
+                    tries += 1
+                }
+                Err(why @ (CommitError::Fenced(_) | CommitError::Aborted(_))) => {
+                    return Err(PublishError::NotBegun { tries, why });
+                }
                 Err(error) => return Err(error.into()),
             }
         }
     }
 
-    /// Goes on with the last publication of that name: after the last of its rows that the log holds.
+    /// Goes on with the last publication of that name and beginning: after the last of its rows that the log holds.
     ///
     /// # Errors
-    /// [`PublishError::NothingToResume`] where none was begun.
-    pub fn resume(
+    /// [`PublishError::NothingToResume`] where none was begun, [`PublishError::AnotherFile`] where none began so.
+    pub(super) fn resume(
         store: &Store,
         project: &Project,
         source: &str,
         name: &str,
-        _: &str,
+        beginning: Option<&Beginning>,
     ) -> Result<Self, PublishError> {
         let catalog = store.catalog(&project.name)?;
-        let begun = begun(store, &catalog, project, source)?;
-        let last = begun.iter().rev().find(|event| event.name == name);
-        let number = last
-            .ok_or_else(|| PublishError::NothingToResume(name.into()))?
+        let mut begun = begun(store, &catalog, project, source)?;
+        begun.retain(|event| event.name == name);
+        if begun.is_empty() {
+            return Err(PublishError::NothingToResume(name.into()));
+        }
+        let number = going_on(&begun, beginning)
+            .ok_or_else(|| PublishError::AnotherFile(name.into()))?
             .publication as u32;
         // Fenced first: what is read then is all that there will be of an older publisher that is still alive.
         let mut publication = Self::open(store, project, source, name, number)?;
@@ -253,6 +269,49 @@ impl Publication {
         }
         Err(CommitError::Aborted(format!("{RETRIES} times running")).into())
     }
+}
+
+/// Refuses what would go in for nothing, or twice.
+fn refuse_second(
+    begun: &[PublicationStarted],
+    project: &Project,
+    source: &str,
+    name: &str,
+    content: Option<Digest>,
+) -> Result<(), PublishError> {
+    let by_row = matches!(source_of(project, source)?.time, EventTime::Row { .. });
+    if let Some(first) = begun.first().filter(|_| by_row) {
+        return Err(PublishError::TimedByRow {
+            source_name: source.into(),
+            name: first.name.clone(),
+        });
+    }
+    let same = |event: &&PublicationStarted| event.name == name && event.content == content;
+    match begun.iter().find(same) {
+        Some(first) if content.is_some() => Err(PublishError::Again {
+            name: name.into(),
+            number: first.publication,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Which of the publications of one name a file goes on with: the last that began as it does, else the last that it has
+/// grown from. A stream, or a publication of one, has no beginning to compare.
+fn going_on<'a>(
+    begun: &'a [PublicationStarted],
+    beginning: Option<&Beginning>,
+) -> Option<&'a PublicationStarted> {
+    let Some(beginning) = beginning else {
+        return begun.last();
+    };
+    let last = |fits: &dyn Fn(Digest) -> bool| {
+        let mut latest = begun.iter().rev();
+        latest.find(|event| event.content.is_none_or(fits))
+    };
+    let digest = beginning.digest();
+    last(&|content| content == digest)
+        .or_else(|| last(&|content| beginning.has_grown_from(content)))
 }
 
 /// The publications of a source, in order.

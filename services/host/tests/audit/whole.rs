@@ -38,12 +38,14 @@ pub fn live(store: &Store, rows: usize) {
         bytes: BufReader::new(lines.as_bytes()),
         actor: "ada",
         resume: false,
+        is_file: true,
     };
     let pace = Pace {
         first: "1996-08-19T04:00:00Z".parse().unwrap(),
         step: Span(7 * 86_400_000),
         stop: &|| false,
         progress: &mut |_, _| {},
+        waiting: &mut |_| {},
     };
     publish_paced(store, input, pace).unwrap();
     workers.stop();

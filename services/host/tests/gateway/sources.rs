@@ -230,7 +230,7 @@ fn another_gateway_and_another_definition_begin_anew() {
     for number in 1..=2 {
         let (handle, address) = shop.serve();
         assert_eq!(
-            post(address, "/v1/sources/prices", r#"{"price": 1.5}"#).status,
+            post(address, "/v1/sources/prices", r#"{"price": 1.5, "at": 1}"#).status,
             200
         );
         assert_eq!(shop.events("requests.sources").len(), number);
@@ -238,7 +238,7 @@ fn another_gateway_and_another_definition_begin_anew() {
     }
     let (handle, address) = shop.serve();
     assert_eq!(
-        post(address, "/v1/sources/prices", r#"{"price": 1.5}"#).status,
+        post(address, "/v1/sources/prices", r#"{"price": 1.5, "at": 1}"#).status,
         200
     );
     let mut field = shop.project.sources["prices"].fields[0].clone();
@@ -249,7 +249,11 @@ fn another_gateway_and_another_definition_begin_anew() {
         .unwrap()
         .fields
         .push(field);
-    let refused = post(address, "/v1/sources/prices", r#"{"price": 2, "tax": 0.2}"#);
+    let refused = post(
+        address,
+        "/v1/sources/prices",
+        r#"{"price": 2, "at": 2, "tax": 0.2}"#,
+    );
     refused.problem(422, "all-rejected", "/v1/sources/prices");
     mainstem_host::apply::apply(&shop.store, &shop.project, "test", NOON).unwrap();
     let taken = request(
@@ -257,10 +261,27 @@ fn another_gateway_and_another_definition_begin_anew() {
         "POST",
         "/v1/sources/prices",
         &[JSON],
-        br#"{"price": 2, "tax": 0.2}"#,
+        br#"{"price": 2, "at": 2, "tax": 0.2}"#,
     );
     assert_eq!(taken.status, 200, "{}", taken.body);
     handle.stop();
     assert_eq!(shop.records("arrivals.prices").len(), 4);
     assert_eq!(shop.events("requests.sources").len(), 4);
+}
+
+#[test]
+fn a_source_that_times_rows_by_their_number_takes_no_posts() {
+    let shop = Shop::new("stream");
+    let (handle, address) = shop.serve();
+    let why = post(address, "/v1/sources/hours", r#"{"price": 1.5}"#).problem(
+        409,
+        "timed-by-row",
+        "/v1/sources/hours",
+    );
+    for word in ["hours", "publish a file", "time column"] {
+        assert!(why.contains(word), "{why}");
+    }
+    handle.stop();
+    assert!(shop.events("requests.sources").is_empty());
+    assert!(shop.records("arrivals.hours").is_empty());
 }

@@ -43,6 +43,10 @@ sources:
     entity: {{column: customer}}
     time: {{column: at}}
   prices:
+    fields: {{price: double, at: long}}
+    entity: {{constant: all}}
+    time: {{column: at}}
+  hours:
     fields: {{price: double}}
     entity: {{constant: all}}
     time: {{start: 2000-01-01T00:00, every: 1h}}

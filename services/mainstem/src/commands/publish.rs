@@ -1,4 +1,4 @@
-//! `publish`: exit code 0 where every row went in, 2 where some were rejected.
+//! `publish`: exit code 0 where every row went in, 2 where some were rejected, or went astray in a paced run.
 
 use std::error::Error;
 use std::fs::File;
@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use mainstem_host::Store;
-use mainstem_host::publisher::{self, Format, Input, Pace, PublishError, Published};
+use mainstem_host::publisher::{self, DOOR, Format, Input, Pace, PublishError, Published};
 use mainstem_schemas::Span;
 use mainstem_schemas::definition::{Clock, Project};
 
@@ -15,13 +15,13 @@ use super::{Done, actor, open};
 use crate::cli::{self, Publish};
 use crate::stop::Stop;
 
+/// Standard input.
+const STDIN: &str = "-";
+
 pub fn publish(options: &Publish) -> Done {
     let (store, project) = open(&options.dir.dir)?;
     let format = format_of(options)?;
-    let name = options
-        .file
-        .file_name()
-        .map_or_else(|| "-".into(), |name| name.to_string_lossy().into_owned());
+    let name = name_of(&options.file);
     let actor = actor(&options.actor);
     let input = Input {
         project: &project,
@@ -31,6 +31,7 @@ pub fn publish(options: &Publish) -> Done {
         bytes: bytes_of(&options.file)?,
         actor: &actor,
         resume: options.resume,
+        is_file: options.file.is_file(),
     };
     if options.pace.is_none() && project.clock == Clock::Stream {
         err!(
@@ -55,6 +56,7 @@ fn told(published: &Published, project: &Project, options: &Publish) -> Done {
         accepted,
         rejected,
         skipped,
+        astray,
     } = published;
     out!("{accepted} records in, {rejected} rejected, {skipped} already there");
     if accepted + rejected + skipped == 0 {
@@ -63,19 +65,42 @@ fn told(published: &Published, project: &Project, options: &Publish) -> Done {
             options.file.display()
         );
     }
+    if *astray > 0 {
+        err!(
+            "mainstem: {astray} of the records lie so many steps after the one before that they went in with its step, and are \
+             quarantined as more than a day ahead; mend their times, or, if they are right, choose a longer --pace. They \
+             are in the topic {}.quarantine",
+            project.name
+        );
+    }
     if *rejected > 0 {
         out!(
             "the rejected ones, with reasons, are in the topic {}.rejects.{}",
             project.name,
             options.source
         );
-        return Ok(ExitCode::from(2));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(match rejected + astray {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::from(2),
+    })
+}
+
+/// What a file's publication is called. Those of standard input and of the HTTP door have names that a file may have,
+/// too; such a file keeps its directory.
+fn name_of(file: &Path) -> String {
+    if file == Path::new(STDIN) {
+        return STDIN.into();
+    }
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    match name.as_ref() {
+        STDIN | DOOR => format!("./{name}"),
+        _ => name.into_owned(),
+    }
 }
 
 fn bytes_of(file: &Path) -> Result<Box<dyn BufRead + Send>, String> {
-    if file == Path::new("-") {
+    if file == Path::new(STDIN) {
         return Ok(Box::new(BufReader::new(stdin())));
     }
     let opened = File::open(file).map_err(|error| {
@@ -92,7 +117,7 @@ fn format_of(options: &Publish) -> Result<Format, String> {
     ) {
         (Some(cli::Format::Csv), _) | (None, Some("csv")) => Ok(Format::Csv),
         (Some(cli::Format::Jsonl), _) | (None, Some("jsonl" | "ndjson")) => Ok(Format::JsonLines),
-        (None, _) if options.file == Path::new("-") => Ok(Format::JsonLines),
+        (None, _) if options.file == Path::new(STDIN) => Ok(Format::JsonLines),
         (None, _) => Err(format!(
             "{}: say --format csv or --format jsonl",
             options.file.display()
@@ -128,6 +153,7 @@ fn paced<R: BufRead>(
         step,
         stop: &|| stop.asked(),
         progress: &mut progress,
+        waiting: &mut |what| err!("mainstem: {what}"),
     };
     Ok(publisher::publish_paced(store, input, pace))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use mainstem_schemas::Millis;
 use mainstem_schemas::definition::{Entity, EventTime, Field, FieldType, Source};
 
 use super::names::{column_type, columns, unknown};
@@ -41,8 +42,16 @@ fn source(node: &Node, report: &mut Report) -> Source {
             Some(column) => EventTime::Column(key_column(node, column, "the event time", report)),
             None => {
                 let time = Record::of(time, &[]);
+                let start = time.moment("start");
+                if let Some(node) = time.get("start").filter(|_| start < Millis(0)) {
+                    let message = format!("`start` is {start}, before log time begins");
+                    report
+                        .error(node.span.clone(), message)
+                        .label("must be 1970 or later")
+                        .help("move the times of all rows by the same span, for instance by whole years");
+                }
                 EventTime::Row {
-                    start: time.moment("start"),
+                    start,
                     every: time.span("every"),
                 }
             }
