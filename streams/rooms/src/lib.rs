@@ -28,3 +28,4 @@ pub mod serving;
 pub mod topology;
 pub mod training;
 pub mod trigger;
+mod words;

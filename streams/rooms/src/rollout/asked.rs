@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::versions::BASELINE;
 use super::{RolloutMachine, State};
+use crate::words;
 
 /// How long a request waits for a version that is not known yet: its registration was committed before the request, but
 /// may be read after it.
@@ -100,11 +101,7 @@ impl Ask {
 impl Asked {
     pub fn new(id: EventId, taken: Millis, ask: Ask, actor: Option<String>) -> Self {
         let (Ask::Promote { note, .. } | Ask::RollBack { note }) = &ask;
-        let words = match (actor.as_deref(), note.as_str()) {
-            (None, note) => format!("asked for: {note}"),
-            (Some(actor), "") => format!("asked for by {actor}"),
-            (Some(actor), note) => format!("asked for by {actor}: {note}"),
-        };
+        let words = words::asked(actor.as_deref(), note);
         Asked {
             id,
             taken,

@@ -8,11 +8,11 @@ use mainstem_kernel::task::{Input, Mode, Output, TaskId, TaskSpec};
 use mainstem_kernel::{Answer, Context, Machine, Need, Outbox, Partition, Refused, Run};
 use mainstem_schemas::definition::Project;
 use mainstem_schemas::deployed::Deployed;
-use mainstem_schemas::events::{DeploymentStarted, Event, PredictionMade, Role};
+use mainstem_schemas::events::{Event, PredictionMade, Role};
 use mainstem_schemas::{Digest, EventId, Millis, topics};
 use serde::{Deserialize, Serialize};
 
-use super::{EVENTS, Inference, NoInference, inference};
+use super::{EVENTS, Inference, NoInference, inference, models};
 
 /// Answers questions about one model.
 #[derive(Clone, Debug)]
@@ -193,24 +193,8 @@ impl Machine for DoorMachine {
     const VERSION: u32 = 1;
     type State = DoorState;
 
-    /// Every deployed version: a promotion makes a champion of a shadow without naming its model again.
     fn needs(&self, state: &DoorState, cx: &Context<'_>, run: Option<&Run<'_>>) -> Vec<Need> {
-        let need = |version: &DeploymentStarted| Need::Model {
-            onnx: version.onnx,
-            inputs: version.features.len(),
-        };
-        let mut needs: Vec<Need> = state.deployed.active().iter().map(need).collect();
-        for record in run.iter().flat_map(|run| run.batch.iter()) {
-            let event = Event::decode(cx.catalog, record.value.unwrap_or_default());
-            if let Ok(Event::DeploymentStarted(version)) = event
-                && version.model == self.model
-            {
-                needs.push(need(&version));
-            }
-        }
-        needs.sort_unstable();
-        needs.dedup();
-        needs
+        models(&state.deployed, &self.model, cx, run)
     }
 
     fn fold(&self, state: &mut DoorState, cx: &Context<'_>, run: &Run<'_>, out: &mut Outbox) {

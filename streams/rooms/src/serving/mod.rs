@@ -26,6 +26,31 @@ pub use join::JoinMachine;
 pub use labels::{LabelReader, label_rows};
 pub use predict::PredictMachine;
 
+use mainstem_kernel::{Context, Need, Run};
+use mainstem_schemas::deployed::Deployed;
+use mainstem_schemas::events::{DeploymentStarted, Event};
+
 /// Outputs of both tasks: the events, and what could not be read.
 const EVENTS: usize = 0;
 const QUARANTINE: usize = 1;
+
+/// The models of everything deployed, and of what a run of deployments adds: a promotion makes a champion of a shadow
+/// without naming its model again.
+fn models(deployed: &Deployed, model: &str, cx: &Context<'_>, run: Option<&Run<'_>>) -> Vec<Need> {
+    let need = |version: &DeploymentStarted| Need::Model {
+        onnx: version.onnx,
+        inputs: version.features.len(),
+    };
+    let mut needs: Vec<Need> = deployed.active().iter().map(need).collect();
+    for record in run.iter().flat_map(|run| run.batch.iter()) {
+        let event = Event::decode(cx.catalog, record.value.unwrap_or_default());
+        if let Ok(Event::DeploymentStarted(version)) = event
+            && version.model == model
+        {
+            needs.push(need(&version));
+        }
+    }
+    needs.sort_unstable();
+    needs.dedup();
+    needs
+}

@@ -3,11 +3,11 @@
 use mainstem_kernel::{Context, Machine, Need, Outbox, Run};
 use mainstem_schemas::definition::{self, Project, View};
 use mainstem_schemas::deployed::Deployed;
-use mainstem_schemas::events::{DeploymentStarted, Event};
+use mainstem_schemas::events::Event;
 use serde::{Deserialize, Serialize};
 
-use super::QUARANTINE;
 use super::answers::Answers;
+use super::{QUARANTINE, models};
 use crate::arrivals::Refuser;
 
 /// Inputs of the task.
@@ -116,24 +116,8 @@ impl Machine for PredictMachine {
     }
 
     fn needs(&self, state: &PredictState, cx: &Context<'_>, run: Option<&Run<'_>>) -> Vec<Need> {
-        let need = |version: &DeploymentStarted| Need::Model {
-            onnx: version.onnx,
-            inputs: version.features.len(),
-        };
-        let mut needs: Vec<Need> = state.deployed.active().iter().map(need).collect();
-        if let Some(run) = run.filter(|run| run.input == DEPLOYMENTS) {
-            for record in run.batch.iter() {
-                let event = Event::decode(cx.catalog, record.value.unwrap_or_default());
-                if let Ok(Event::DeploymentStarted(version)) = event
-                    && version.model == self.model
-                {
-                    needs.push(need(&version));
-                }
-            }
-        }
-        needs.sort_unstable();
-        needs.dedup();
-        needs
+        let deployments = run.filter(|run| run.input == DEPLOYMENTS);
+        models(&state.deployed, &self.model, cx, deployments)
     }
 
     fn fold(&self, state: &mut PredictState, cx: &Context<'_>, run: &Run<'_>, out: &mut Outbox) {

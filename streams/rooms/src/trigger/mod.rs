@@ -22,6 +22,7 @@ use mainstem_schemas::events::{
     Event, RetrainClosed, RetrainOutcome, RetrainReason, RetrainRequested, RetrainSuppressed,
 };
 
+use crate::words;
 use conditions::{Cause, Condition};
 use state::Open;
 pub use state::State;
@@ -76,7 +77,7 @@ impl Decider for TriggerMachine {
                 state.ends(failed.run, RetrainOutcome::Failed, taken.id());
             }
             (input::REQUESTS, Event::RetrainAsked(asked)) => {
-                let words = words(taken.envelope.actor.as_deref(), &asked.note);
+                let words = words::asked(taken.envelope.actor.as_deref(), &asked.note);
                 state.ask(taken.id(), words);
             }
             _ => {}
@@ -229,12 +230,4 @@ impl TriggerMachine {
 
 fn origin_of(evidence: &[EventId]) -> Vec<u8> {
     evidence.iter().flat_map(|id| id.0).collect()
-}
-
-fn words(actor: Option<&str>, note: &str) -> String {
-    match (actor, note) {
-        (None, note) => format!("asked for: {note}"),
-        (Some(actor), "") => format!("asked for by {actor}"),
-        (Some(actor), note) => format!("asked for by {actor}: {note}"),
-    }
 }
