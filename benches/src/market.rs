@@ -106,6 +106,7 @@ pub fn publish(
         bytes: rows.as_bytes(),
         actor: "bench",
         resume: false,
+        is_file: true,
     };
     let published = publisher::publish(store, input)?;
     if published.accepted != (to - from) as u64 {

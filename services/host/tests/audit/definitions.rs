@@ -63,6 +63,7 @@ fn publish(store: &Store, source: &str, day: i64) -> Published {
         bytes: text.as_bytes(),
         actor: "ada",
         resume: false,
+        is_file: true,
     };
     let started = Instant::now();
     let pace = Pace {
@@ -70,6 +71,7 @@ fn publish(store: &Store, source: &str, day: i64) -> Published {
         step: Span(5 * HOUR),
         stop: &|| started.elapsed() > PATIENCE,
         progress: &mut |_, _| {},
+        waiting: &mut |_| {},
     };
     publish_paced(store, input, pace).unwrap()
 }

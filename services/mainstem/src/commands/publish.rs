@@ -65,7 +65,7 @@ fn told(published: &Published, project: &Project, options: &Publish) -> Done {
         );
     }
     if *astray > 0 {
-        eprintln!(
+        err!(
             "mainstem: {astray} of the records lie so many steps after the one before that they went in with its step, and are \
              quarantined as more than a day ahead; mend their times, or, if they are right, choose a longer --pace. They \
              are in the topic {}.quarantine",
@@ -152,7 +152,7 @@ fn paced<R: BufRead>(
         step,
         stop: &|| stop.asked(),
         progress: &mut progress,
-        waiting: &mut |what| eprintln!("mainstem: {what}"),
+        waiting: &mut |what| err!("mainstem: {what}"),
     };
     Ok(publisher::publish_paced(store, input, pace))
 }
