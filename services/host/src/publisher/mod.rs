@@ -10,6 +10,8 @@ mod tests;
 mod waiting;
 
 use std::io::{BufRead, Chain, Cursor, Read};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::Duration;
 
 use mainstem_ingest::{IngestError, Reader, Row};
 use mainstem_kernel::log::{CommitError, LogError};
@@ -27,6 +29,12 @@ pub use publication::Publication;
 
 /// What the publications of the HTTP door are called.
 pub const DOOR: &str = "http";
+
+/// How long rows of a pipe wait for others to be appended with: a flush takes some milliseconds.
+const LINGER: Duration = Duration::from_millis(20);
+
+/// Rows of a pipe that are read ahead: few, for each may have a mebibyte.
+const AHEAD: usize = 8;
 
 /// Why publishing stopped. What was appended stays; `--resume` goes on after it.
 #[derive(Debug, thiserror::Error)]
@@ -209,6 +217,52 @@ pub fn publish<R: BufRead>(store: &Store, input: Input<'_, R>) -> Result<Publish
         }
     }
     publication.flush()?;
+    Ok(published)
+}
+
+/// Publishes what comes through a pipe, as it comes: rows are appended once none has come for a moment, for the next may
+/// be long in coming.
+///
+/// # Errors
+/// [`PublishError`].
+pub fn publish_live<R: BufRead + Send + 'static>(
+    store: &Store,
+    input: Input<'_, R>,
+) -> Result<Published, PublishError> {
+    let (mut publication, rows) = open(store, input)?;
+    let (sender, coming) = sync_channel(AHEAD);
+    // Nobody waits for its end: it may stand in a read for ever.
+    let read = move || {
+        for row in rows {
+            if sender.send(row).is_err() {
+                return;
+            }
+        }
+    };
+    let reader = std::thread::Builder::new().name("rows".into()).spawn(read);
+    let reader = reader.map_err(IngestError::Io)?;
+    let mut published = Published::default();
+    loop {
+        let row = match coming.recv_timeout(LINGER) {
+            Ok(row) => row,
+            Err(RecvTimeoutError::Timeout) => {
+                publication.flush()?;
+                match coming.recv() {
+                    Ok(row) => row,
+                    Err(_) => break,
+                }
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
+        publication.put(row?, &mut published)?;
+        if publication.is_full() {
+            publication.flush()?;
+        }
+    }
+    publication.flush()?;
+    // A pipe that ended and a defect look alike from here.
+    let defect = |_| IngestError::Io(std::io::Error::other("a defect of mainstem; report it"));
+    reader.join().map_err(defect)?;
     Ok(published)
 }
 

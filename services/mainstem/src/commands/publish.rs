@@ -40,6 +40,7 @@ pub fn publish(options: &Publish) -> Done {
         );
     }
     let published = match options.pace {
+        None if options.file == Path::new(STDIN) => publisher::publish_live(&store, input),
         None => publisher::publish(&store, input),
         Some(step) => paced(&store, &project, options, input, step)?,
     };
@@ -98,7 +99,7 @@ fn name_of(file: &Path) -> String {
     }
 }
 
-fn bytes_of(file: &Path) -> Result<Box<dyn BufRead>, String> {
+fn bytes_of(file: &Path) -> Result<Box<dyn BufRead + Send>, String> {
     if file == Path::new(STDIN) {
         return Ok(Box::new(BufReader::new(stdin())));
     }

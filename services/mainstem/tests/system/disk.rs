@@ -69,7 +69,7 @@ fn fill(disk: &Path) {
     up.address();
 
     // The publisher says what is the matter; the services wait for room.
-    place.write("rows.csv", HEADER.to_owned() + &orders(1_000, 0..20));
+    place.write("rows.csv", HEADER.to_owned() + &orders(1_000, 0..40));
     let publish = ["publish", "orders", "rows.csv", "--dir", at];
     let remedy = [at, "is full", "free space", "nothing acknowledged is lost"];
     place.run(&publish).with(1).naming(&remedy);
@@ -80,9 +80,9 @@ fn fill(disk: &Path) {
     let place = place.with_data(&dir);
     let resumed = place.run(&[&publish[..], &["--resume"]].concat()).with(0);
     assert!(!resumed.out.contains(" 0 already there"), "{}", resumed.out);
-    assert_eq!(place.count("arrivals.orders"), 20_000);
+    assert_eq!(place.count("arrivals.orders"), 40_000);
     until("the features are there", || {
-        place.count("features.spending") == 20_000
+        place.count("features.spending") == 40_000
     });
     drop(up);
     let verified = place.run(&["audit", "verify", "--dir", at]).with(0);

@@ -249,7 +249,7 @@ fn a_model_is_asked_for_trained_asked_promoted_and_rolled_back() {
     let unknown = "00".repeat(16);
     refused(
         &["audit", "explain", &unknown],
-        &[&unknown, "/v2/models/pays/infer"],
+        &[&unknown, "the newest there is"],
     );
     refused(
         &["audit", "explain", "yesterday"],

@@ -303,6 +303,23 @@ fn a_line_of_a_gibibyte_costs_no_memory_and_no_good_row() {
 }
 
 #[test]
+fn rows_of_a_pipe_are_published_as_they_come() {
+    let place = Place::applied(&project("wall", 1));
+    let mut publisher = place.fed(&["publish", "orders", "-", "--format", "csv"]);
+    let mut input = publisher.input();
+    write!(input, "{HEADER}").unwrap();
+    for number in 1..=3 {
+        writeln!(input, "c{number},1,true,{BEGIN}").unwrap();
+        until("the row is there", || {
+            place.count("arrivals.orders") == number
+        });
+    }
+    drop(input);
+    let ended = publisher.end().with(0);
+    assert!(ended.out.contains("3 records in"), "{}", ended.out);
+}
+
+#[test]
 fn long_rows_are_appended_a_few_at_a_time() {
     let fields = "at: long, note: string}";
     let place = Place::applied(&project("wall", 1).replace("at: long}", fields));

@@ -23,6 +23,7 @@ mod models;
 mod place;
 mod process;
 mod publish;
+mod readme;
 mod sharing;
 mod shop;
 mod stops;
