@@ -40,7 +40,7 @@ pub fn publish(options: &Publish) -> Done {
         );
     }
     let published = match options.pace {
-        None if options.file == Path::new("-") => publisher::publish_live(&store, input),
+        None if options.file == Path::new(STDIN) => publisher::publish_live(&store, input),
         None => publisher::publish(&store, input),
         Some(step) => paced(&store, &project, options, input, step)?,
     };
