@@ -41,6 +41,25 @@ fn cut_off(dir: &Path, kept: usize) {
         file.cut(&at(topic, 0), count as u64);
     }
     file.cut(&at("turns", 0), kept as u64);
+    let lost = |task: &str, turn: i64| {
+        let mut lost = all[kept..].iter();
+        lost.any(|other| other.task == task && other.number == turn)
+    };
+    forget_snapshots(&file, lost);
+}
+
+/// Takes the snapshots after some turns away.
+fn forget_snapshots(file: &File, lost: impl Fn(&str, i64) -> bool) {
+    let (catalog, ..) = toys::preamble();
+    let stored = records(file, "snapshots");
+    let mut kept = Batch::new();
+    for record in stored.iter() {
+        match Event::decode(&catalog, record.value.unwrap()).unwrap() {
+            Event::SnapshotTaken(taken) if lost(&taken.task, taken.turn) => {}
+            _ => kept.push_record(&record),
+        }
+    }
+    file.rewrite(&at("snapshots", 0), &kept);
 }
 
 /// The tasks whose chains do not end as the log remembers, where nothing else is found.
@@ -91,6 +110,7 @@ fn a_task_all_of_whose_turns_are_gone_is_missed() {
     let others = others.filter(|(turn, _)| turn.task != "auditor/toy/0");
     others.for_each(|(_, record)| kept.push_record(&record));
     file.rewrite(&at("turns", 0), &kept);
+    forget_snapshots(&file, |task, _| task == "auditor/toy/0");
     let report = audit(dir.path());
     assert_eq!(ends(&report), ["auditor/toy/0"], "{report}");
     assert!(
