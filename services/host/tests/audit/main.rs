@@ -12,6 +12,7 @@ mod ends;
 mod life;
 mod log;
 mod machines;
+mod topics;
 mod whole;
 
 use std::fs;
