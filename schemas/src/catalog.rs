@@ -66,10 +66,10 @@ impl Known {
             .map_err(Clone::clone)
     }
 
-    /// Whether it is the contract of its name: the first answer is kept.
-    pub(crate) fn is_contract(&self, contract: &Schema) -> bool {
-        let compare = || self.schema().is_ok_and(|schema| schema == contract);
-        *self.is_contract.get_or_init(compare)
+    /// Whether it is the contract of its name: the first answer is kept. Most are, to the letter, and are not parsed.
+    pub(crate) fn is_contract(&self, avsc: &str, contract: &Schema) -> bool {
+        let same = || self.schema().is_ok_and(|schema| schema == contract);
+        *self.is_contract.get_or_init(|| self.text == avsc || same())
     }
 }
 

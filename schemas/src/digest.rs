@@ -65,11 +65,17 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
+/// Writes at most 32 bytes, all digits at once: ids and digests are in every record and turn, and a call of the formatter
+/// for each digit is slow.
 pub(crate) fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits = |byte: &u8| [byte >> 4, byte & 15].map(|half| DIGITS[usize::from(half)]);
-    let text: Vec<u8> = bytes.iter().flat_map(digits).collect();
-    f.write_str(&String::from_utf8_lossy(&text))
+    let mut text = [0; 64];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+    let text = text.get(..2 * bytes.len()).unwrap_or_default();
+    f.write_str(std::str::from_utf8(text).map_err(|_| fmt::Error)?)
 }
 
 pub(crate) fn read_hex<const N: usize>(text: &str) -> Result<[u8; N], NotHex> {
@@ -98,6 +104,9 @@ mod tests {
     fn hexadecimal_round_trips_and_refuses_other_text() {
         let digest = Digest::of(b"mainstem");
         assert_eq!(digest.to_string().parse(), Ok(digest));
+        let bytes = Digest(std::array::from_fn(|byte| byte as u8 * 8));
+        let text = "0008101820283038404850586068707880889098a0a8b0b8c0c8d0d8e0e8f0f8";
+        assert_eq!(bytes.to_string(), text);
         assert!("xyz".parse::<Digest>().is_err());
         assert!("é".repeat(32).parse::<Digest>().is_err());
     }

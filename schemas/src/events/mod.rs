@@ -278,16 +278,15 @@ fn decode_as<E: EventType>(known: &Known, body: &[u8]) -> Result<E, Unreadable> 
         name: known.name.clone(),
         why,
     };
-    let schema = known.schema().map_err(fail)?;
     let mut rest = Body::new(body);
-    let event = if known.is_contract(E::schema()) {
+    let event = if known.is_contract(E::AVSC, E::schema()) {
         let reader = E::codec().reader.as_ref();
         reader
             .map_err(|why| fail(why.clone()))?
             .read_deser::<E>(&mut rest)
             .map_err(|e| fail(e.to_string()))?
     } else {
-        let reader = GenericDatumReader::builder(schema)
+        let reader = GenericDatumReader::builder(known.schema().map_err(fail)?)
             .reader_schema(E::schema())
             .build()
             .map_err(|e| fail(e.to_string()))?;

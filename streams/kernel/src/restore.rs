@@ -7,6 +7,7 @@
 //! that are not what was folded, stop the task: its state would be another.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use mainstem_schemas::events::{Event, SnapshotTaken, Turn};
 use mainstem_schemas::{Batch, Catalog, RecordRef, topics};
@@ -20,8 +21,9 @@ use crate::task::TaskId;
 use crate::turn;
 use crate::worker::{read_catalog, read_events};
 
-/// Records of `turns` that the first look back takes; every further one takes twice as many.
-const LOOK_BACK: u64 = 1_024;
+/// Records of `turns` that the first look back takes; every further one takes twice as many, so that some three
+/// times what is needed is looked through at most.
+const LOOK_BACK: u64 = 64;
 
 /// What a restore reads and computes with.
 #[derive(Clone, Copy)]
@@ -256,13 +258,8 @@ fn fold_again(
     let partition = Partition::new(&topics::fixed(project, "turns"), 0);
     let mut from = beginning(tasks, reader, catalog, &partition)?;
     let mut batch = Batch::new();
-    loop {
-        batch.clear();
-        reader.fetch(&partition, from, FetchLimit::default(), &mut batch)?;
-        let Some(last) = batch.offsets().last() else {
-            return Ok(());
-        };
-        from = last + 1;
+    while let Some(next) = fetch(reader, &partition, from..u64::MAX, &mut batch)? {
+        from = next;
         for record in batch.iter() {
             if let Some(task) = name(&record).and_then(|id| tasks.get_mut(id)) {
                 let turn = turn_of(catalog, &partition, &record)?;
@@ -270,9 +267,10 @@ fn fold_again(
             }
         }
     }
+    Ok(())
 }
 
-/// An offset of `turns` from which on all is found that the tasks need: looked for from the end.
+/// The offset of `turns` from which on all is found that the tasks need: looked for from the end.
 fn beginning(
     tasks: &Tasks<'_>,
     reader: &mut dyn Reader,
@@ -280,34 +278,52 @@ fn beginning(
     partition: &Partition,
 ) -> Result<u64, LogError> {
     let range = reader.range(partition)?;
-    let mut missing: BTreeMap<&str, i64> = tasks
-        .iter()
-        .map(|(id, task)| (id.as_str(), task.from.max(1)))
-        .collect();
-    let (mut from, mut step) = (range.end, LOOK_BACK);
-    while from > range.start && !missing.is_empty() {
-        let until = from;
-        from = from.saturating_sub(step).max(range.start);
-        step = step.saturating_mul(2);
-        let (mut at, mut batch) = (from, Batch::new());
-        while at < until {
-            batch.clear();
-            reader.fetch(partition, at, FetchLimit::default(), &mut batch)?;
-            let Some(last) = batch.offsets().last() else {
-                break;
-            };
-            at = last + 1;
-            for record in batch.iter() {
+    let wanted = |(id, task): (&'_ String, &&mut Restoring)| (id.clone(), task.from.max(1));
+    let mut missing: BTreeMap<String, i64> = tasks.iter().map(wanted).collect();
+    let (mut first, mut until, mut step) = (range.end, range.end, LOOK_BACK);
+    let mut batch = Batch::new();
+    while until > range.start && !missing.is_empty() {
+        let start = until.saturating_sub(step).max(range.start);
+        let (mut at, mut found) = (start, BTreeMap::new());
+        while at < until
+            && let Some(next) = fetch(reader, partition, at..until, &mut batch)?
+        {
+            at = next;
+            let mut open = missing.clone();
+            for record in batch.iter().rev().filter(|record| record.offset < until) {
                 if let Some(id) = name(&record)
-                    && let Some(wanted) = missing.get(id).copied()
-                    && turn_of(catalog, partition, &record)?.number <= wanted
+                    && let Some(wanted) = open.get(id)
+                    && turn_of(catalog, partition, &record)?.number <= *wanted
                 {
-                    missing.remove(id);
+                    open.remove(id);
+                    found.insert(id.to_owned(), record.offset);
                 }
             }
         }
+        missing.retain(|id, _| !found.contains_key(id));
+        first = found.into_values().fold(first, u64::min);
+        (until, step) = (start, step.saturating_mul(2));
     }
-    Ok(from)
+    Ok(if missing.is_empty() {
+        first
+    } else {
+        range.start
+    })
+}
+
+/// Reads records of a range, and perhaps some beyond it; says where to go on, or that there are none.
+fn fetch(
+    reader: &mut dyn Reader,
+    partition: &Partition,
+    range: Range<u64>,
+    batch: &mut Batch,
+) -> Result<Option<u64>, LogError> {
+    let mut limit = FetchLimit::default();
+    let length = usize::try_from(range.end - range.start);
+    limit.records = limit.records.min(length.unwrap_or(usize::MAX));
+    batch.clear();
+    reader.fetch(partition, range.start, limit, batch)?;
+    Ok(batch.offsets().last().map(|last| last + 1))
 }
 
 /// The task of a record of the chain: its key.

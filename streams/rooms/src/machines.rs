@@ -1,5 +1,6 @@
 //! The machine of each task, by the room that its name begins with.
 
+use mainstem_kernel::Machine;
 use mainstem_kernel::rounds::Frame;
 use mainstem_kernel::task::{Task, TaskSpec};
 use mainstem_schemas::events::Subject;
@@ -13,32 +14,61 @@ use crate::serving::{DoorMachine, JoinMachine, PredictMachine};
 use crate::training::TrainerMachine;
 use crate::trigger::TriggerMachine;
 
+/// Makes the machine of a task, of its object and partition.
+pub type Make = fn(&TaskSpec, &str, u32) -> Box<dyn Task>;
+
+/// Every kind of machine, by the first part of its tasks' names.
+pub const KINDS: [(&str, Make); 13] = [
+    ("features", |spec, view, _| {
+        framed(FeatureMachine::new(&spec.project, view), spec)
+    }),
+    ("predict", |spec, model, _| {
+        framed(PredictMachine::new(&spec.project, model), spec)
+    }),
+    ("door", |spec, model, _| {
+        framed(DoorMachine::new(model), spec)
+    }),
+    ("join", |spec, model, _| {
+        framed(JoinMachine::new(&spec.project, model), spec)
+    }),
+    ("profile_features", |spec, model, partition| {
+        let subject = Subject::Features;
+        framed(ProfileMachine::new(model, partition, subject), spec)
+    }),
+    ("profile_predictions", |spec, model, partition| {
+        let subject = Subject::Predictions;
+        framed(ProfileMachine::new(model, partition, subject), spec)
+    }),
+    ("performance", |spec, model, partition| {
+        framed(PerformanceMachine::new(model, partition), spec)
+    }),
+    ("drift", |spec, model, _| {
+        framed(DriftMachine::new(model), spec)
+    }),
+    ("trigger", |spec, model, _| {
+        framed(TriggerMachine::new(model), spec)
+    }),
+    ("trainer", |spec, model, _| {
+        framed(TrainerMachine::new(model), spec)
+    }),
+    ("registry", |spec, model, _| {
+        framed(RegistryMachine::new(model), spec)
+    }),
+    ("rollout", |spec, model, _| {
+        framed(RolloutMachine::new(model), spec)
+    }),
+    ("auditor", |spec, _, _| framed(AuditMachine, spec)),
+];
+
 /// A task at the beginning of its inputs; nothing for a room that this version does not have.
 #[must_use]
 pub fn machine(spec: &TaskSpec) -> Option<Box<dyn Task>> {
     let mut parts = spec.id.0.split('/');
-    let (room, object, partition) = (parts.next()?, parts.next()?, parts.next()?.parse().ok()?);
-    let spec = spec.clone();
-    Some(match room {
-        "features" => Box::new(Frame::new(FeatureMachine::new(&spec.project, object), spec)),
-        "predict" => Box::new(Frame::new(PredictMachine::new(&spec.project, object), spec)),
-        "door" => Box::new(Frame::new(DoorMachine::new(object), spec)),
-        "join" => Box::new(Frame::new(JoinMachine::new(&spec.project, object), spec)),
-        "profile_features" => Box::new(Frame::new(
-            ProfileMachine::new(object, partition, Subject::Features),
-            spec,
-        )),
-        "profile_predictions" => Box::new(Frame::new(
-            ProfileMachine::new(object, partition, Subject::Predictions),
-            spec,
-        )),
-        "performance" => Box::new(Frame::new(PerformanceMachine::new(object, partition), spec)),
-        "drift" => Box::new(Frame::new(DriftMachine::new(object), spec)),
-        "trigger" => Box::new(Frame::new(TriggerMachine::new(object), spec)),
-        "trainer" => Box::new(Frame::new(TrainerMachine::new(object), spec)),
-        "registry" => Box::new(Frame::new(RegistryMachine::new(object), spec)),
-        "rollout" => Box::new(Frame::new(RolloutMachine::new(object), spec)),
-        "auditor" => Box::new(Frame::new(AuditMachine, spec)),
-        _ => return None,
-    })
+    let (kind, object, partition) = (parts.next()?, parts.next()?, parts.next()?.parse().ok()?);
+    let (_, make) = KINDS.iter().find(|(name, _)| *name == kind)?;
+    Some(make(spec, object, partition))
+}
+
+fn framed<M: Machine>(machine: M, spec: &TaskSpec) -> Box<dyn Task> {
+    Box::new(Frame::new(machine, spec.clone()))
 }

@@ -1,11 +1,13 @@
 //! One derived partition: its writers' queues against its stored records.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use mainstem_kernel::log::{FetchLimit, LogError, Reader};
 use mainstem_kernel::{Partition, TaskId};
 use mainstem_schemas::{Batch, RecordRef};
 
+use super::door::Answers;
 use super::fields::{describe, difference};
 use super::holes;
 use super::outputs::{Desk, Queue, Segment, root_of};
@@ -194,38 +196,49 @@ impl Lane {
 
     /// Sealed records are those of the chain; a door's are now recomputed from the inputs that they carry.
     fn unseal(&mut self, desk: &mut Desk<'_>, task: &TaskId, gaps: usize, count: usize) {
-        let segment = self.queues.get(task).and_then(|queue| queue.get(gaps));
-        let Some(Segment::Sealed {
-            answers: Some(answers),
-            ..
-        }) = segment
-        else {
-            desk.found.report.sealed_events += count as u64;
-            return;
-        };
+        match self.answers(task, gaps) {
+            Some(answers) => _ = self.recompute(desk, &answers, count),
+            None => desk.found.report.sealed_events += count as u64,
+        }
+    }
+
+    /// What the records of a sealed segment follow from, where it is a door's.
+    fn answers(&self, task: &TaskId, gaps: usize) -> Option<Rc<Answers>> {
+        match self.queues.get(task)?.get(gaps)? {
+            Segment::Sealed { answers, .. } => answers.clone(),
+            _ => None,
+        }
+    }
+
+    /// Recomputes a door's answers; says how many are others.
+    fn recompute(&self, desk: &mut Desk<'_>, answers: &Answers, count: usize) -> usize {
+        let mut others = 0;
         for row in self.row..self.row + count {
             let Some(record) = self.stored.get(row) else {
                 continue;
             };
             let at = Place::new(&self.partition, record.offset);
-            match answers.recompute(&record) {
+            let finding = match answers.recompute(&record) {
                 Ok(expected) if expected.frames(0..1) == self.stored.frames(row..row + 1) => {
                     desk.found.report.derived_events += 1;
+                    continue;
                 }
-                Ok(expected) => {
-                    if let Some(expected) = expected.get(0) {
-                        desk.found
-                            .find(differs(desk.catalog, at, &expected, &record));
-                    }
-                }
-                Err(why) => desk.found.find(Finding::OutputDiffers {
+                Ok(expected) => expected
+                    .get(0)
+                    .map(|expected| differs(desk.catalog, at, &expected, &record)),
+                Err(why) => Some(Finding::OutputDiffers {
                     at,
                     field: "the answer".into(),
                     expected: why,
                     found: describe(desk.catalog, &record),
                 }),
-            }
+            };
+            finding
+                .into_iter()
+                .for_each(|finding| desk.found.find(finding));
+            others += 1;
         }
+        others
     }
 
     /// Drops gaps and expected records from a queue's head.
@@ -282,13 +295,18 @@ impl Lane {
             } else {
                 self.stored.len() - self.row
             };
-            let found = root_of(&self.stored, self.row, count);
-            desk.found.find(Finding::OutputDiffers {
-                at,
-                field: format!("the digest of {count} records"),
-                expected,
-                found: found.unwrap_or_default(),
-            });
+            // A door's records tell themselves which of them is another.
+            let answers = self.answers(&task, 0);
+            let placed = answers.map_or(0, |answers| self.recompute(desk, &answers, count));
+            if placed == 0 {
+                let found = root_of(&self.stored, self.row, count);
+                desk.found.find(Finding::OutputDiffers {
+                    at,
+                    field: format!("the digest of {count} records"),
+                    expected,
+                    found: found.unwrap_or_default(),
+                });
+            }
             self.row += count;
             self.take(&task, 0, 1);
             return Ok(Step::On);

@@ -20,14 +20,19 @@ fn records(file: &File, topic: &str) -> Batch {
     records
 }
 
-fn turns(file: &File) -> Vec<Turn> {
+fn events(file: &File, topic: &str) -> Vec<Event> {
     let (catalog, ..) = toys::preamble();
-    let stored = records(file, "turns");
-    let turn = |value: &[u8]| match Event::decode(&catalog, value).unwrap() {
+    let stored = records(file, topic);
+    let event = |value: &[u8]| Event::decode(&catalog, value).unwrap();
+    stored.iter().map(|r| event(r.value.unwrap())).collect()
+}
+
+fn turns(file: &File) -> Vec<Turn> {
+    let turn = |event| match event {
         Event::Turn(turn) => turn,
         other => panic!("{other:?}"),
     };
-    stored.iter().map(|r| turn(r.value.unwrap())).collect()
+    events(file, "turns").into_iter().map(turn).collect()
 }
 
 /// Takes the turns from one on away, with all that they wrote.
@@ -40,26 +45,14 @@ fn cut_off(dir: &Path, kept: usize) {
         let count: i64 = written.map(|written| written.count).sum();
         file.cut(&at(topic, 0), count as u64);
     }
-    file.cut(&at("turns", 0), kept as u64);
-    let lost = |task: &str, turn: i64| {
-        let mut lost = all[kept..].iter();
-        lost.any(|other| other.task == task && other.number == turn)
+    let taken = |event: &Event| {
+        let after = |turn: &Turn| matches!(event, Event::SnapshotTaken(e) if (&e.task, e.turn) == (&turn.task, turn.number));
+        all[..kept].iter().any(after)
     };
-    forget_snapshots(&file, lost);
-}
-
-/// Takes the snapshots after some turns away.
-fn forget_snapshots(file: &File, lost: impl Fn(&str, i64) -> bool) {
-    let (catalog, ..) = toys::preamble();
-    let stored = records(file, "snapshots");
-    let mut kept = Batch::new();
-    for record in stored.iter() {
-        match Event::decode(&catalog, record.value.unwrap()).unwrap() {
-            Event::SnapshotTaken(taken) if lost(&taken.task, taken.turn) => {}
-            _ => kept.push_record(&record),
-        }
-    }
-    file.rewrite(&at("snapshots", 0), &kept);
+    let snapshots = events(&file, "snapshots");
+    let snapshots = snapshots.iter().take_while(|event| taken(event)).count();
+    file.cut(&at("snapshots", 0), snapshots as u64);
+    file.cut(&at("turns", 0), kept as u64);
 }
 
 /// The tasks whose chains do not end as the log remembers, where nothing else is found.
@@ -104,13 +97,15 @@ fn a_task_all_of_whose_turns_are_gone_is_missed() {
     let dir = tempfile::tempdir().unwrap();
     fill(dir.path());
     let file = File::open(dir.path());
-    let (all, stored) = (turns(&file), records(&file, "turns"));
-    let mut kept = Batch::new();
-    let others = all.iter().zip(stored.iter());
-    let others = others.filter(|(turn, _)| turn.task != "auditor/toy/0");
-    others.for_each(|(_, record)| kept.push_record(&record));
-    file.rewrite(&at("turns", 0), &kept);
-    forget_snapshots(&file, |task, _| task == "auditor/toy/0");
+    for topic in ["turns", "snapshots"] {
+        let mut kept = Batch::new();
+        for record in records(&file, topic).iter() {
+            if record.key != Some(b"auditor/toy/0") {
+                kept.push_record(&record);
+            }
+        }
+        file.rewrite(&at(topic, 0), &kept);
+    }
     let report = audit(dir.path());
     assert_eq!(ends(&report), ["auditor/toy/0"], "{report}");
     assert!(

@@ -1,4 +1,5 @@
-//! An audit of a sound log finds nothing; of one byte that was changed anywhere it names the place.
+//! An audit of a sound log finds nothing; of one byte that was changed anywhere it names the place. What a log holds is
+//! what any machine writes again, whatever goes wrong meanwhile.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -8,7 +9,10 @@
 mod definitions;
 mod doors;
 mod ends;
+mod life;
 mod log;
+mod machines;
+mod topics;
 mod whole;
 
 use std::fs;

@@ -5,6 +5,9 @@
 //! aborted, commits whose end is unknown, crashes before and after a commit and before effects, and outcomes that come
 //! twice. The history (every record of every output partition, in order) must be the same bytes.
 
+mod door;
+mod faulty;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -12,10 +15,7 @@ use std::sync::Arc;
 
 use mainstem_schemas::{Batch, Digest};
 
-use crate::log::{
-    Assignment, Commit, CommitError, FetchLimit, Log, LogError, Partition, Reader, TopicSpec,
-    Worker,
-};
+use crate::log::{CommitError, FetchLimit, Log, LogError, Partition, Reader, TopicSpec};
 use crate::memory::MemoryLog;
 use crate::quiet::is_quiet;
 use crate::runner::{Blobs, SnapshotEvery};
@@ -23,8 +23,13 @@ use crate::task::{TaskId, TaskSpec};
 use crate::worker::{Actuator, Crew, Outcome, Parts};
 use crate::{Effect, Resolver};
 
-/// Steps that one segment may take: each makes progress or consumes a planned fault, so more is a livelock.
-const MAX_STEPS: usize = 10_000;
+pub use door::{DoorCase, Fed, door_history};
+use faulty::Faulty;
+
+/// Steps that so many records may take: each step makes progress or consumes a planned fault, so more is a livelock.
+fn max_steps(records: usize) -> usize {
+    200 + 20 * records
+}
 
 /// What is fed to a task, and what its effects bring about.
 pub struct Case {
@@ -74,8 +79,8 @@ impl Plan {
         match self.next() {
             u8::MAX => SnapshotEvery::default(),
             choice => SnapshotEvery {
-                records: 1 + u64::from(choice % 32),
-                turns: 1 + u64::from(choice / 32),
+                records: 1 + 8 * u64::from(choice % 32),
+                turns: 1 + 4 * u64::from(choice / 32),
             },
         }
     }
@@ -114,95 +119,97 @@ pub type History = BTreeMap<Partition, Vec<Vec<u8>>>;
 /// Words for what went wrong: an error of the worker, or a livelock.
 pub fn history(case: &Case, plan: &Plan, planted: Planted) -> Result<History, String> {
     let log = MemoryLog::new();
-    let topics = topics(case);
-    log.create_topics(&topics)
-        .map_err(|error| error.to_string())?;
-    let mut writer = log.writer("feed").map_err(|error| error.to_string())?;
-    let blobs = Arc::new(MemoryBlobs::default());
-    let mut crew = join(case, &log, plan, planted, &blobs)?;
-    for segment in &case.feed {
-        writer
-            .append(std::slice::from_ref(segment))
-            .map_err(|error| error.to_string())?;
-        settle(case, &log, plan, planted, &blobs, &mut crew)?;
-    }
-    read_all(&log, &topics).map_err(|error| error.to_string())
-}
-
-type HarnessCrew = Crew<Reacting>;
-
-fn join(
-    case: &Case,
-    log: &MemoryLog,
-    plan: &Plan,
-    planted: Planted,
-    blobs: &Arc<MemoryBlobs>,
-) -> Result<HarnessCrew, String> {
-    let faulty = Faulty {
-        log: log.clone(),
-        choices: plan.choices.clone(),
+    let topics = topics(&case.spec);
+    log.create_topics(&topics).map_err(told)?;
+    let mut writer = log.writer("feed").map_err(told)?;
+    let blobs = Arc::default();
+    let world = World {
+        case,
+        plan,
         planted,
+        log,
+        blobs,
     };
-    let parts = Parts {
-        log: Arc::new(faulty),
-        resolver: Arc::clone(&case.resolver),
-        blobs: Arc::clone(blobs) as Arc<dyn Blobs>,
-        factory: Arc::clone(&case.factory),
-        limit: plan.limit(),
-        snapshots: plan.snapshots(),
-    };
-    let reacting = Reacting {
-        react: Arc::clone(&case.react),
-        twice: plan.next().is_multiple_of(3),
-        ready: Vec::new(),
-    };
-    Crew::join(parts, "worker", reacting).map_err(|error| error.to_string())
-}
-
-/// Steps, with crashes, until the task is quiet.
-fn settle(
-    case: &Case,
-    log: &MemoryLog,
-    plan: &Plan,
-    planted: Planted,
-    blobs: &Arc<MemoryBlobs>,
-    crew: &mut HarnessCrew,
-) -> Result<(), String> {
-    let specs = std::slice::from_ref(&case.spec);
-    for _ in 0..MAX_STEPS {
-        if plan.next().is_multiple_of(11) {
-            // A crash: the process is gone with all that it had not committed.
-            *crew = join(case, log, plan, planted, blobs)?;
-        }
-        crew.set_limit(plan.limit());
-        match crew.step(specs) {
-            Ok(progress) => {
-                if let Some(error) = progress.stopped.first() {
-                    return Err(error.to_string());
-                }
-            }
-            Err(CommitError::Unknown(_) | CommitError::Fenced(_)) => {
-                *crew = join(case, log, plan, planted, blobs)?
-            }
-            Err(error) => return Err(error.to_string()),
-        }
-        if is_quiet(log, &mut log.clone(), specs).map_err(|error| error.to_string())? {
-            return Ok(());
-        }
+    let mut crew = world.join()?;
+    for segment in &case.feed {
+        let append = writer.append(std::slice::from_ref(segment));
+        append.map_err(told)?;
+        world.settle(&mut crew, max_steps(segment.1.len()))?;
     }
-    Err("the task does not come to rest".into())
+    read_all(&world.log, &topics).map_err(told)
 }
 
-fn topics(case: &Case) -> Vec<TopicSpec> {
+fn told(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+/// Where a case runs.
+struct World<'a> {
+    case: &'a Case,
+    plan: &'a Plan,
+    planted: Planted,
+    log: MemoryLog,
+    blobs: Arc<MemoryBlobs>,
+}
+
+impl World<'_> {
+    fn join(&self) -> Result<Crew<Reacting>, String> {
+        let faulty = Faulty {
+            log: self.log.clone(),
+            choices: self.plan.choices.clone(),
+            planted: self.planted,
+        };
+        let parts = Parts {
+            log: Arc::new(faulty),
+            resolver: Arc::clone(&self.case.resolver),
+            blobs: Arc::clone(&self.blobs) as Arc<dyn Blobs>,
+            factory: Arc::clone(&self.case.factory),
+            limit: self.plan.limit(),
+            snapshots: self.plan.snapshots(),
+        };
+        let reacting = Reacting {
+            react: Arc::clone(&self.case.react),
+            twice: self.plan.next().is_multiple_of(3),
+            ready: Vec::new(),
+        };
+        Crew::join(parts, "worker", reacting).map_err(told)
+    }
+
+    /// Steps, with crashes, until the task is quiet.
+    fn settle(&self, crew: &mut Crew<Reacting>, steps: usize) -> Result<(), String> {
+        let specs = std::slice::from_ref(&self.case.spec);
+        for _ in 0..steps {
+            if self.plan.next().is_multiple_of(11) {
+                // A crash: the process is gone with all that it had not committed.
+                *crew = self.join()?;
+            }
+            crew.set_limit(self.plan.limit());
+            match crew.step(specs) {
+                Ok(progress) => {
+                    let stopped = progress.stopped.first().map(told);
+                    if let Some(wrong) = stopped.or(progress.passed_over.into_iter().next()) {
+                        return Err(wrong);
+                    }
+                }
+                Err(CommitError::Unknown(_) | CommitError::Fenced(_)) => *crew = self.join()?,
+                Err(error) => return Err(told(error)),
+            }
+            if is_quiet(&self.log, &mut self.log.clone(), specs).map_err(told)? {
+                return Ok(());
+            }
+        }
+        Err("the task does not come to rest".into())
+    }
+}
+
+fn topics(spec: &TaskSpec) -> Vec<TopicSpec> {
     let mut topics: BTreeMap<String, u32> = BTreeMap::new();
-    let chain = ["turns", "snapshots"].map(|name| (format!("{}.{name}", case.spec.project), 1));
-    let inputs = case
-        .spec
+    let chain = ["turns", "snapshots"].map(|name| (format!("{}.{name}", spec.project), 1));
+    let inputs = spec
         .partitions()
         .into_iter()
         .map(|p| (p.topic.to_string(), p.index + 1));
-    let outputs = case
-        .spec
+    let outputs = spec
         .outputs
         .iter()
         .map(|output| (output.topic.clone(), output.partitions));
@@ -286,152 +293,4 @@ impl Blobs for MemoryBlobs {
             .cloned()
             .ok_or_else(|| format!("no blob {digest}"))
     }
-}
-
-/// A memory log whose workers fail by plan.
-struct Faulty {
-    log: MemoryLog,
-    choices: Vec<u8>,
-    planted: Planted,
-}
-
-impl Log for Faulty {
-    fn create_topics(&self, topics: &[TopicSpec]) -> Result<(), LogError> {
-        self.log.create_topics(topics)
-    }
-    fn topics(&self) -> Result<Vec<TopicSpec>, LogError> {
-        self.log.topics()
-    }
-    fn reader(&self) -> Result<Box<dyn Reader>, LogError> {
-        Ok(Box::new(FaultyReader {
-            reader: self.log.clone(),
-            planted: self.planted,
-        }))
-    }
-    fn writer(&self, name: &str) -> Result<Box<dyn crate::Writer>, LogError> {
-        self.log.writer(name)
-    }
-    fn worker(&self, name: &str) -> Result<Box<dyn Worker>, LogError> {
-        let worker = self.log.worker(name)?;
-        let writer = self.log.writer("planted")?;
-        let commits = self.log.seen() as usize;
-        let choices = self.choices.clone();
-        Ok(Box::new(FaultyWorker {
-            worker,
-            writer,
-            choices,
-            at: commits,
-            aborts: 0,
-            planted: self.planted,
-        }))
-    }
-    fn slot(&self, task: &TaskSpec) -> Result<Box<dyn Worker>, LogError> {
-        self.log.slot(task)
-    }
-    fn last_turn(&self, task: &TaskId) -> Result<Option<mainstem_schemas::events::Turn>, LogError> {
-        self.log.last_turn(task)
-    }
-    fn truncate(&self, partition: &Partition, before: u64) -> Result<(), LogError> {
-        self.log.truncate(partition, before)
-    }
-    fn seen(&self) -> u64 {
-        self.log.seen()
-    }
-    fn wait(&self, seen: u64, timeout: std::time::Duration) -> bool {
-        self.log.wait(seen, timeout)
-    }
-}
-
-struct FaultyReader {
-    reader: MemoryLog,
-    planted: Planted,
-}
-
-impl Reader for FaultyReader {
-    fn fetch(
-        &mut self,
-        partition: &Partition,
-        from: u64,
-        limit: FetchLimit,
-        into: &mut Batch,
-    ) -> Result<(), LogError> {
-        self.reader.fetch(partition, from, limit, into)?;
-        if self.planted == Planted::RunOutOfOrder && into.len() > 1 && limit.records < usize::MAX {
-            let mut turned = Batch::new();
-            for record in into.iter().rev() {
-                turned.push_record(&record);
-            }
-            for (row, offset) in into.offsets().iter().enumerate() {
-                if let Some(record) = turned.get(row) {
-                    debug_assert!(record.offset >= *offset || row > 0);
-                }
-            }
-            let base = into.offsets().first().copied().unwrap_or(0);
-            turned.stamp(base, 0);
-            *into = turned;
-        }
-        Ok(())
-    }
-    fn at_end(&mut self, partition: &Partition, offset: u64) -> Result<bool, LogError> {
-        self.reader.at_end(partition, offset)
-    }
-    fn range(&mut self, partition: &Partition) -> Result<std::ops::Range<u64>, LogError> {
-        self.reader.range(partition)
-    }
-}
-
-struct FaultyWorker {
-    worker: Box<dyn Worker>,
-    writer: Box<dyn crate::Writer>,
-    choices: Vec<u8>,
-    at: usize,
-    aborts: u32,
-    planted: Planted,
-}
-
-impl Worker for FaultyWorker {
-    fn assign(&mut self, tasks: &[TaskSpec]) -> Result<Assignment, LogError> {
-        self.worker.assign(tasks)
-    }
-
-    fn commit(&mut self, commits: &[Commit]) -> Result<(), CommitError> {
-        self.at += 1;
-        let choice = match self.choices.len() {
-            0 => u8::MAX,
-            n => self.choices[self.at % n].wrapping_add((self.at / n * 53) as u8),
-        };
-        match choice % 8 {
-            0 if self.aborts < 2 && !self.choices.is_empty() => {
-                self.aborts += 1;
-                match self.planted {
-                    Planted::PublishBeforeCommit => {
-                        for commit in commits {
-                            let visible: Vec<_> = commit
-                                .outputs
-                                .iter()
-                                .filter(|(p, _)| !is_chain(p))
-                                .cloned()
-                                .collect();
-                            self.writer.append(&visible)?;
-                        }
-                    }
-                    Planted::AdvanceOnAbort => return Ok(()),
-                    Planted::Nothing | Planted::RunOutOfOrder => {}
-                }
-                Err(CommitError::Aborted("planned".into()))
-            }
-            1 if !self.choices.is_empty() => {
-                self.worker.commit(commits)?;
-                Err(CommitError::Unknown("planned".into()))
-            }
-            _ => {
-                self.aborts = 0;
-                self.worker.commit(commits)
-            }
-        }
-    }
-}
-
-fn is_chain(partition: &Partition) -> bool {
-    partition.topic.ends_with(".turns") || partition.topic.ends_with(".snapshots")
 }
