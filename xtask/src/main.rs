@@ -52,8 +52,6 @@ fn test(set_up: bool, without_kafka: bool) -> Result<(), String> {
             setup::kafka()?;
         }
     }
-    // OpenSSL is the longest job of a build from nothing, and cargo would begin it among the last.
-    run(Command::new("cargo").args(["build", "--package", "openssl-sys"]))?;
     let mut cargo = Command::new("cargo");
     cargo.args(["test", "--workspace"]);
     if without_kafka {

@@ -14,6 +14,7 @@
 //! | head of a chain (`heads`, `turns`) | metadata of the lead's committed offset; the topic `<project>.turns` |
 //!
 //! [`Options`] hands any further setting to librdkafka (TLS, SASL, sizes), but for those that exactly-once stands on.
+//! TLS and SCRAM need the feature `tls`, which builds OpenSSL: half of the time of a test build.
 //! The unsafe code of the workspace is in `native`. The next room is `mainstem_kernel::worker`, which drives this.
 
 mod cluster;
