@@ -17,7 +17,8 @@ use mainstem_schemas::partition::partition_of;
 use mainstem_schemas::{Batch, Envelope, EventId, topics};
 
 use super::desk::{Desk, Job};
-use super::{baseline, dataset, fit, tail};
+use super::{baseline, dataset, fit};
+use crate::log_time::last_tick;
 
 /// Time between tries to write an outcome's record: the log is away, or lacks our schemas until `mainstem apply`.
 const REST: Duration = Duration::from_secs(1);
@@ -227,7 +228,7 @@ impl Office {
         let told = |error: LogError| error.to_string();
         let mut reader = self.log.reader().map_err(told)?;
         let catalog = read_catalog(reader.as_mut(), &self.project).map_err(told)?;
-        let time = tail::log_time(reader.as_mut(), &catalog, &self.project).map_err(told)?;
+        let time = last_tick(&catalog, reader.as_mut(), &self.project).map_err(told)?;
         let mut value = Vec::new();
         event
             .encode(&catalog, &mut value)

@@ -5,8 +5,7 @@ use std::ops::Range;
 
 use mainstem_kernel::log::{FetchLimit, LogError};
 use mainstem_kernel::{Log, Partition, Reader};
-use mainstem_schemas::events::Event;
-use mainstem_schemas::{Batch, Catalog, Millis, topics};
+use mainstem_schemas::{Batch, Millis};
 
 /// A partition, and the part of it that is read however long others go on writing.
 pub(super) type Stretch = (Partition, Range<u64>);
@@ -58,43 +57,6 @@ pub(super) fn batches(
         }
     }
     Ok(())
-}
-
-/// Time of the last tick; 0 before the first. Only the clock's end is read.
-pub(super) fn log_time(
-    reader: &mut dyn Reader,
-    catalog: &Catalog,
-    project: &str,
-) -> Result<Millis, LogError> {
-    let clock = Partition::new(&topics::fixed(project, "clock"), 0);
-    let whole = reader.range(&clock)?;
-    // The last records may be steps, or no records at all (Kafka's commit markers): then from further back.
-    let mut back = 64u64;
-    loop {
-        let from = whole.end.saturating_sub(back).max(whole.start);
-        let mut ticked = Ok(None);
-        batches(reader, &(clock.clone(), from..whole.end), |batch| {
-            for record in batch.iter() {
-                match Event::decode(catalog, record.value.unwrap_or_default()) {
-                    Ok(Event::ClockTicked(tick)) => ticked = Ok(Some(tick.time)),
-                    Ok(_) => {}
-                    Err(error) => {
-                        ticked = Err(LogError::Damaged(format!(
-                            "{clock} at offset {}: {error}",
-                            record.offset
-                        )));
-                        return false;
-                    }
-                }
-            }
-            true
-        })?;
-        match ticked? {
-            Some(time) => return Ok(time),
-            None if from == whole.start => return Ok(Millis::default()),
-            None => back = back.saturating_mul(64),
-        }
-    }
 }
 
 /// The last rows that came by, in (event time, entity) order.
