@@ -146,6 +146,9 @@ pub fn apply(
             definition(&catalog, &project, actor, now)?,
         ));
     }
+    // Whoever opens the log with other blobs is told so (`Store::check_blobs`).
+    let definition = store.blobs.put(project.canonical().as_bytes());
+    definition.map_err(StoreError::Blobs)?;
     if !records.is_empty() {
         writer.append(&records)?;
     }

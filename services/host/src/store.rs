@@ -1,30 +1,73 @@
-//! What every service opens: the log and the blobs of one directory.
+//! What every service opens: a log and the blobs beside it.
 
+use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mainstem_kernel::log::{FetchLimit, Log, LogError, Partition, Reader};
+use mainstem_kernel::log::{FetchLimit, Log, LogError, Partition, Reader, TopicSpec};
+use mainstem_kernel::runner::Blobs;
 use mainstem_kernel::worker::read_catalog;
 use mainstem_log_local::LocalLog;
 use mainstem_schemas::definition::Project;
 use mainstem_schemas::events::Event;
-use mainstem_schemas::{Batch, Catalog, RecordRef};
+use mainstem_schemas::{Batch, Catalog, RecordRef, topics};
 
 use crate::blobs::DirBlobs;
 
 /// The embedded log's file.
 const LOG: &str = "log.sqlite";
 
+/// Where a log is, as users say it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// The embedded log and the blobs lie in a directory, which holds one project.
+    Directory(PathBuf),
+    /// The log is on Kafka, where a cluster may hold many projects.
+    Kafka {
+        /// `host:port`, several with commas.
+        brokers: String,
+        /// Name of the project.
+        project: String,
+    },
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Directory(dir) => dir.display().fmt(f),
+            Place::Kafka { brokers, .. } => write!(f, "Kafka at {brokers}"),
+        }
+    }
+}
+
+impl Place {
+    /// The options of a command that mean this place.
+    #[must_use]
+    pub fn options(&self) -> String {
+        match self {
+            Place::Directory(dir) => format!("--dir {}", dir.display()),
+            Place::Kafka { brokers, project } => format!("--kafka {brokers} --project {project}"),
+        }
+    }
+
+    fn may_hold(&self, name: &str) -> bool {
+        match self {
+            Place::Directory(_) => true,
+            Place::Kafka { project, .. } => project == name,
+        }
+    }
+}
+
 /// A log and its blobs.
 #[derive(Clone)]
 pub struct Store {
-    /// Where they lie.
-    pub dir: PathBuf,
+    /// Where they are.
+    pub place: Place,
     /// The log.
     pub log: Arc<dyn Log>,
-    /// The blobs.
-    pub blobs: Arc<DirBlobs>,
+    /// The blobs, which all workers share.
+    pub blobs: Arc<dyn Blobs>,
 }
 
 /// Why a service cannot go on.
@@ -40,8 +83,21 @@ pub enum StoreError {
     #[error("{0} is no directory; name one with --dir")]
     NotADirectory(String),
     /// No definition was applied yet.
-    #[error("{0} holds no project; apply one first: mainstem apply -f mainstem.yaml --dir {0}")]
-    Empty(String),
+    #[error("{place} holds no project{named}; apply one first: mainstem apply -f mainstem.yaml {options}",
+        named = match .0 { Place::Kafka { project, .. } => format!(" {project}"), Place::Directory(_) => String::new() },
+        place = .0, options = .0.options())]
+    Empty(Place),
+    /// The blobs are not those of the log.
+    #[error(
+        "the blob store does not hold the definition that is in force in {place} ({why}); name the store that the project \
+         was applied with, or, if its blobs are lost, restore them from a copy"
+    )]
+    OtherBlobs {
+        /// The log's place.
+        place: Place,
+        /// What the blob store said.
+        why: String,
+    },
     /// The definition is of a newer version of the product.
     #[error(
         "the definition in the log cannot be read: {0}; use the version that applied it, or a newer one"
@@ -64,7 +120,7 @@ impl Store {
         let log = LocalLog::open(dir)?;
         let blobs = DirBlobs::open(&dir.join("blobs")).map_err(StoreError::Blobs)?;
         Ok(Store {
-            dir: dir.to_owned(),
+            place: Place::Directory(dir.to_owned()),
             log: Arc::new(log),
             blobs: Arc::new(blobs),
         })
@@ -76,18 +132,30 @@ impl Store {
     /// [`StoreError::Empty`] where there is no log; else as [`Store::open`].
     pub fn existing(dir: &Path) -> Result<Self, StoreError> {
         if dir.is_dir() && !dir.join(LOG).exists() {
-            return Err(StoreError::Empty(dir.display().to_string()));
+            return Err(StoreError::Empty(Place::Directory(dir.to_owned())));
         }
         Store::open(dir)
     }
 
-    /// The project in force: the last definition of the log's only project.
+    /// The project in force: the last definition of the place's project.
     ///
     /// # Errors
     /// [`StoreError::Empty`] where there is none.
     pub fn project(&self) -> Result<Project, StoreError> {
         let last = self.applied()?.pop();
-        read(&last.ok_or_else(|| StoreError::Empty(self.dir.display().to_string()))?)
+        read(&last.ok_or_else(|| StoreError::Empty(self.place.clone()))?)
+    }
+
+    /// Looks whether the blobs are those of the log: `apply` puts the definition among them.
+    ///
+    /// # Errors
+    /// [`StoreError::OtherBlobs`].
+    pub fn check_blobs(&self, project: &Project) -> Result<(), StoreError> {
+        let found = self.blobs.get(&project.digest());
+        found.map(drop).map_err(|why| StoreError::OtherBlobs {
+            place: self.place.clone(),
+            why,
+        })
     }
 
     /// Every definition that was ever applied, in order; none where there is no project yet.
@@ -98,21 +166,17 @@ impl Store {
         self.applied()?.iter().map(|text| read(text)).collect()
     }
 
-    /// The texts of the definitions. A source, a view or a model may be called `definitions` too, but a project's name
-    /// holds no dot; and a topic without an event is what an apply that did not come to its end has left behind.
+    /// The texts of the definitions. A topic without an event is what an apply that did not come to its end has left
+    /// behind.
     fn applied(&self) -> Result<Vec<String>, StoreError> {
         let mut reader = self.log.reader()?;
         let mut definitions = Vec::new();
-        for topic in self.log.topics()? {
-            let name = topic.name.strip_suffix(".definitions");
-            let Some(name) = name.filter(|name| !name.contains('.')) else {
-                continue;
-            };
-            let partition = Partition::new(&topic.name, 0);
-            if reader.range(&partition)?.is_empty() {
+        for name in projects_of(self.log.as_ref())? {
+            let partition = Partition::new(&topics::fixed(&name, "definitions"), 0);
+            if !self.place.may_hold(&name) || reader.range(&partition)?.is_empty() {
                 continue;
             }
-            let catalog = read_catalog(reader.as_mut(), name)?;
+            let catalog = read_catalog(reader.as_mut(), &name)?;
             each_event(reader.as_mut(), &catalog, &partition, |_, event| {
                 if let Event::DefinitionApplied(applied) = event {
                     definitions.push(applied.definition);
@@ -130,6 +194,19 @@ impl Store {
     pub fn catalog(&self, project: &str) -> Result<Catalog, StoreError> {
         Ok(read_catalog(self.log.reader()?.as_mut(), project)?)
     }
+}
+
+/// Names of the projects that a log has topics of. A source, a view or a model may be called `definitions` too, but a
+/// project's name holds no dot.
+///
+/// # Errors
+/// The log's.
+pub fn projects_of(log: &dyn Log) -> Result<Vec<String>, LogError> {
+    let name = |topic: TopicSpec| {
+        let name = topic.name.strip_suffix(".definitions")?;
+        (!name.contains('.')).then(|| name.to_owned())
+    };
+    Ok(log.topics()?.into_iter().filter_map(name).collect())
 }
 
 fn read(definition: &str) -> Result<Project, StoreError> {

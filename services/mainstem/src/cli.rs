@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use mainstem_schemas::Span;
 
+use crate::place::{Kafka, Place};
+
 /// The event-sourced streaming backbone of machine learning in production.
 #[derive(Debug, Parser)]
 #[command(name = "mainstem", version, about, max_term_width = 100)]
@@ -32,7 +34,7 @@ pub enum LogFormat {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// The whole loop on real data, in a minute, on the embedded log.
+    /// The whole loop on real data, in a minute, on the embedded log or on Kafka.
     Demo(Demo),
     /// Read a project file and say what is wrong with it.
     Check(File),
@@ -55,20 +57,14 @@ pub enum Command {
     Audit(Audit),
 }
 
-/// Where the log and the blobs lie.
-#[derive(Debug, Args)]
-pub struct Dir {
-    /// Directory of the log and the blobs.
-    #[arg(long, default_value = "mainstem-data")]
-    pub dir: PathBuf,
-}
-
 /// The demo's options.
 #[derive(Debug, Args)]
 pub struct Demo {
-    /// Directory for the demo's log, project file, data and report; a fresh one by default.
+    /// Directory for the demo's project file, data and report, and for the embedded log; a fresh one by default.
     #[arg(long)]
     pub dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub kafka: Kafka,
     /// Also write the summary as JSON to this file.
     #[arg(long)]
     pub report: Option<PathBuf>,
@@ -91,7 +87,7 @@ pub struct Apply {
     #[command(flatten)]
     pub file: File,
     #[command(flatten)]
-    pub dir: Dir,
+    pub place: Place,
     #[command(flatten)]
     pub actor: Actor,
     /// Say what would change, and change nothing.
@@ -111,7 +107,7 @@ pub struct Actor {
 #[derive(Debug, Args)]
 pub struct Up {
     #[command(flatten)]
-    pub dir: Dir,
+    pub place: Place,
     /// Apply this project file first.
     #[arg(short, long)]
     pub file: Option<PathBuf>,
@@ -154,7 +150,7 @@ pub struct Publish {
     /// CSV (`.csv`) or JSON Lines file, or `-` for JSON Lines on standard input.
     pub file: PathBuf,
     #[command(flatten)]
-    pub dir: Dir,
+    pub place: Place,
     #[command(flatten)]
     pub actor: Actor,
     /// Replay history as a backtest: each step of event time comes to rest before the next (`7d`).
@@ -186,7 +182,7 @@ pub struct Ask {
     /// Model.
     pub model: String,
     #[command(flatten)]
-    pub dir: Dir,
+    pub place: Place,
     #[command(flatten)]
     pub actor: Actor,
     /// Why; it is kept in the event.
@@ -208,7 +204,7 @@ pub struct Promote {
 #[derive(Debug, Subcommand)]
 pub enum Audit {
     /// Recompute every derived event, and check chains and blobs.
-    Verify(Dir),
+    Verify(Place),
     /// Follow a prediction back to its features, arrival, model, run, data set, gate and trigger.
     Explain(Explain),
 }
@@ -219,7 +215,7 @@ pub struct Explain {
     /// Id of the prediction, or of the arrival or request that it answers.
     pub prediction: String,
     #[command(flatten)]
-    pub dir: Dir,
+    pub place: Place,
     /// Explain this version's answer instead of the champion's.
     #[arg(long)]
     pub version: Option<String>,

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use mainstem_host::publisher::{self, Format, Input, Pace, Published};
+use mainstem_host::store::{self, StoreError};
 use mainstem_host::summary::Summary;
 use mainstem_host::{Store, apply, processor};
 use mainstem_schemas::definition::Project;
@@ -46,14 +47,7 @@ pub fn run(options: &Demo) -> Done {
     };
     let project = mainstem_project::parse("mainstem.yaml", PROJECT)
         .map_err(|errors| errors.first().map_or_else(String::new, ToString::to_string))?;
-    let store = Store::open(&dir)?;
-    if store.project().is_ok() {
-        return Err(format!(
-            "{} holds a project already; name an empty directory with --dir",
-            dir.display()
-        )
-        .into());
-    }
+    let store = open(options, &dir, &project.name)?;
     let file = write_new(&dir.join("mainstem.yaml"), PROJECT.as_bytes())?;
     let data = write_new(&dir.join("electricity.csv"), DATA)?;
     out!("1. apply     {} (project {})", file.display(), project.name);
@@ -76,12 +70,39 @@ pub fn run(options: &Demo) -> Done {
     out!("report       {}", page.display());
     let source = publisher::source_of(&project, SOURCE)?;
     let last = EventId::row(source.number, 1, published.accepted.saturating_sub(1));
-    next_commands(&dir, &data, last);
+    next_commands(&store, &dir, &data, last);
     Ok(if found.is_clean() {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(1)
     })
+}
+
+/// The demo's store, which holds no project of that name yet.
+fn open(options: &Demo, dir: &Path, project: &str) -> Result<Store, Box<dyn Error>> {
+    let (store, remedy) = match &options.kafka.kafka {
+        None => (
+            Store::open(dir)?,
+            "name an empty directory with --dir".to_owned(),
+        ),
+        Some(brokers) => {
+            let mut kafka = options.kafka.clone();
+            kafka.blobs.get_or_insert_with(|| dir.join("blobs"));
+            let remedy = format!(
+                "delete its topics with Kafka's tool, kafka-topics.sh --delete --topic '{project}[.].*', or use another cluster"
+            );
+            (kafka.open(brokers, project)?, remedy)
+        }
+    };
+    match store.project() {
+        Ok(found) => Err(format!(
+            "{} holds the project {} already; {remedy}",
+            store.place, found.name
+        )
+        .into()),
+        Err(StoreError::Empty(_)) => Ok(store),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn fresh_dir() -> Result<PathBuf, Box<dyn Error>> {
@@ -139,14 +160,19 @@ fn play(store: &Store, project: &Project, threads: usize) -> Result<Published, B
 }
 
 /// What to try next, as it can be typed here: the program is named as it was called.
-fn next_commands(dir: &Path, data: &Path, last: EventId) {
+fn next_commands(store: &Store, dir: &Path, data: &Path, last: EventId) {
     let program = std::env::args().next();
     let program = program.as_deref().unwrap_or("mainstem");
     let (dir, data) = (dir.display(), data.display());
+    let blobs = match store.place {
+        store::Place::Directory(_) => String::new(),
+        store::Place::Kafka { .. } => format!(" --blobs {dir}/blobs"),
+    };
+    let options = store.place.options();
     out!(
         "\nTry next: why was the last row predicted so? Then the same loop live, from a file that you may change:"
     );
-    out!("  {program} audit explain {last} --dir {dir}");
+    out!("  {program} audit explain {last} {options}{blobs}");
     out!("  {program} up -f {dir}/mainstem.yaml --dir mine");
     out!("  {program} publish {SOURCE} {data} --pace 7d --dir mine      # in a second terminal");
 }

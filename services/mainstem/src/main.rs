@@ -1,4 +1,4 @@
-//! Mainstem: the one binary. Every command opens a directory with the log and the blobs, and does one thing.
+//! Mainstem: the one binary. Every command opens the place of the log and the blobs, and does one thing.
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
@@ -8,6 +8,8 @@ mod console;
 mod cli;
 mod commands;
 mod demo;
+mod place;
+mod settings;
 mod stop;
 
 use std::process::ExitCode;

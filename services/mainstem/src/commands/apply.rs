@@ -3,10 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use mainstem_host::Store;
-use mainstem_host::apply::{self, ApplyError, Plan};
-use mainstem_host::store::StoreError;
-use mainstem_schemas::definition::Project;
+use mainstem_host::apply::{self, Plan};
 
 use super::{Done, actor, now, plural, read_project};
 use crate::cli::Apply;
@@ -34,9 +31,12 @@ pub fn apply(options: &Apply) -> Done {
         return Ok(ExitCode::from(1));
     };
     let plan = match options.dry_run {
-        true => plan(&options.dir.dir, &project)?,
+        true => match options.place.look(&project.name)? {
+            Some(store) => apply::plan(&store, &project)?,
+            None => Plan::First,
+        },
         false => {
-            let store = Store::open(&options.dir.dir)?;
+            let store = options.place.open(&project.name)?;
             apply::apply(&store, &project, &actor(&options.actor), now())?
         }
     };
@@ -49,7 +49,7 @@ pub fn apply(options: &Apply) -> Done {
         Plan::First => out!(
             "project {} {done} in force in {}",
             project.name,
-            options.dir.dir.display()
+            options.place
         ),
         Plan::Changes(lines) => {
             out!("project {} {done} changed:", project.name);
@@ -57,17 +57,4 @@ pub fn apply(options: &Apply) -> Done {
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// What an apply would change; the directory stays as it is.
-fn plan(dir: &Path, project: &Project) -> Result<Plan, ApplyError> {
-    let store = match dir.exists() {
-        true => Store::existing(dir),
-        false => return Ok(Plan::First),
-    };
-    match store {
-        Ok(store) => apply::plan(&store, project),
-        Err(StoreError::Empty(_)) => Ok(Plan::First),
-        Err(error) => Err(error.into()),
-    }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use mainstem_host::gateway::ask::{Answer, ask};
 use mainstem_schemas::events::{Event, PromotionAsked, RetrainAsked, RollbackAsked};
 
-use super::{Done, actor, open};
+use super::{Done, actor};
 use crate::cli::{Ask, Promote};
 
 pub fn retrain(options: &Ask) -> Done {
@@ -39,7 +39,7 @@ pub fn rollback(options: &Ask) -> Done {
 }
 
 fn send(options: &Ask, topic: &str, event: Event) -> Done {
-    let (store, project) = open(&options.dir.dir)?;
+    let (store, project) = options.place.existing()?;
     match ask(
         &store,
         &project,

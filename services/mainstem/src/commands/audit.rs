@@ -10,13 +10,13 @@ use mainstem_kernel::LogError;
 use mainstem_rooms::machines::machine;
 use mainstem_schemas::definition::Project;
 
-use super::{Done, open};
+use super::Done;
 use crate::cli::Audit;
 
 pub fn run(audit: &Audit) -> Done {
     match audit {
-        Audit::Verify(dir) => {
-            let (store, project) = open(&dir.dir)?;
+        Audit::Verify(place) => {
+            let (store, project) = place.existing()?;
             let report = verify(&store, &project, &mut |_| {})?;
             out!("{report}");
             Ok(if report.is_clean() {
@@ -26,7 +26,7 @@ pub fn run(audit: &Audit) -> Done {
             })
         }
         Audit::Explain(explain) => {
-            let (store, project) = open(&explain.dir.dir)?;
+            let (store, project) = explain.place.existing()?;
             let resolver = StoreResolver::new(Arc::clone(&store.blobs) as _);
             let asked = Asked {
                 id: &explain.prediction,

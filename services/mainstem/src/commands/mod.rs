@@ -10,7 +10,6 @@ use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
 
-use mainstem_host::Store;
 use mainstem_schemas::Millis;
 use mainstem_schemas::definition::Project;
 
@@ -58,17 +57,6 @@ pub fn read_project(file: &Path) -> Result<Option<Project>, Box<dyn Error>> {
             Ok(None)
         }
     }
-}
-
-/// The log and the project of a directory that must hold one; where it does not, nothing is created.
-pub fn open(dir: &Path) -> Result<(Store, Project), Box<dyn Error>> {
-    if !dir.exists() {
-        let dir = dir.display();
-        return Err(format!("{dir} does not exist; apply a project first: mainstem apply -f mainstem.yaml --dir {dir}").into());
-    }
-    let store = Store::existing(dir)?;
-    let project = store.project()?;
-    Ok((store, project))
 }
 
 /// Who acts: as told, else the system's user.

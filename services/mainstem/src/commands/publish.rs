@@ -11,7 +11,7 @@ use mainstem_host::publisher::{self, DOOR, Format, Input, Pace, PublishError, Pu
 use mainstem_schemas::Span;
 use mainstem_schemas::definition::{Clock, Project};
 
-use super::{Done, actor, open};
+use super::{Done, actor};
 use crate::cli::{self, Publish};
 use crate::stop::Stop;
 
@@ -19,7 +19,7 @@ use crate::stop::Stop;
 const STDIN: &str = "-";
 
 pub fn publish(options: &Publish) -> Done {
-    let (store, project) = open(&options.dir.dir)?;
+    let (store, project) = options.place.existing()?;
     let format = format_of(options)?;
     let name = name_of(&options.file);
     let actor = actor(&options.actor);

@@ -1,13 +1,14 @@
 //! `up` and `run`: services until Ctrl-C.
 
+use std::error::Error;
 use std::process::ExitCode;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use mainstem_host::{Store, apply, gateway, processor, ticker};
-use mainstem_schemas::definition::Clock;
+use mainstem_schemas::definition::{Clock, Project};
 
-use super::{Done, actor, now, open, read_project};
+use super::{Done, actor, now, read_project};
 use crate::cli::{Run, Service, Up};
 use crate::stop::Stop;
 
@@ -31,14 +32,10 @@ pub fn run(options: &Run) -> Done {
 
 fn serve(options: &Up, services: &[Service]) -> Done {
     let stop = Stop::listen()?;
-    if let Some(file) = &options.file {
-        let Some(project) = read_project(file)? else {
-            return Ok(ExitCode::from(1));
-        };
-        let store = Store::open(&options.dir.dir)?;
-        apply::apply(&store, &project, &actor(&options.actor), now())?;
-    }
-    let (store, project) = open(&options.dir.dir)?;
+    let Some((store, project)) = opened(options)? else {
+        return Ok(ExitCode::from(1));
+    };
+    store.check_blobs(&project)?;
     let mut running = Running::default();
     for service in services {
         match service {
@@ -74,7 +71,7 @@ fn serve(options: &Up, services: &[Service]) -> Done {
     out!(
         "project {} is up in {}; Ctrl-C stops it",
         project.name,
-        options.dir.dir.display()
+        store.place
     );
     while !stop.asked() {
         std::thread::sleep(LOOK);
@@ -82,6 +79,21 @@ fn serve(options: &Up, services: &[Service]) -> Done {
     running.stop();
     out!("stopped; start again to go on where it was");
     Ok(ExitCode::SUCCESS)
+}
+
+/// The store and the project in force, after the project file was applied where one is named; nothing where it has
+/// mistakes, which are told.
+fn opened(options: &Up) -> Result<Option<(Store, Project)>, Box<dyn Error>> {
+    let Some(file) = &options.file else {
+        return Ok(Some(options.place.existing()?));
+    };
+    let Some(project) = read_project(file)? else {
+        return Ok(None);
+    };
+    let store = options.place.open(&project.name)?;
+    apply::apply(&store, &project, &actor(&options.actor), now())?;
+    let project = store.project()?;
+    Ok(Some((store, project)))
 }
 
 #[derive(Default)]

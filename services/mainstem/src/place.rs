@@ -1,0 +1,151 @@
+//! Where a command finds the log and the blobs: a directory, or Kafka and a blob store beside it.
+
+use std::error::Error;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use mainstem_host::blobs::DirBlobs;
+use mainstem_host::store::{self, StoreError};
+use mainstem_host::{Store, store::Place as At};
+use mainstem_kernel::Log;
+use mainstem_log_kafka::{KafkaLog, Options};
+use mainstem_schemas::definition::Project;
+
+use crate::settings;
+
+/// Where the embedded log lies unless told otherwise.
+const DIR: &str = "mainstem-data";
+
+/// Where the log and the blobs are.
+#[derive(Debug, Clone, Args)]
+pub struct Place {
+    /// Directory of the embedded log and its blobs [default: mainstem-data].
+    #[arg(long, conflicts_with = "kafka")]
+    pub dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub kafka: Kafka,
+}
+
+/// Kafka in the place of the embedded log.
+#[derive(Debug, Clone, Args)]
+pub struct Kafka {
+    /// The log is on Apache Kafka: its brokers as host:port, several with commas.
+    #[arg(long, env = "MAINSTEM_KAFKA", value_name = "BROKERS")]
+    pub kafka: Option<String>,
+    /// Further settings of librdkafka, a `key=value` a line; `${env:NAME}` and `${file:PATH}` stand for secrets.
+    #[arg(long, env = "MAINSTEM_KAFKA_CONFIG", value_name = "FILE")]
+    pub kafka_config: Option<PathBuf>,
+    /// With Kafka: directory that all processes share, for models, data sets and snapshots.
+    #[arg(long, env = "MAINSTEM_BLOBS", value_name = "DIR")]
+    pub blobs: Option<PathBuf>,
+    /// With Kafka: which project, where the cluster holds several.
+    #[arg(long, env = "MAINSTEM_PROJECT", value_name = "NAME")]
+    pub project: Option<String>,
+}
+
+impl Place {
+    fn dir(&self) -> PathBuf {
+        self.dir.clone().unwrap_or_else(|| DIR.into())
+    }
+
+    /// Opens the place for a project that may not be there yet.
+    pub fn open(&self, project: &str) -> Result<Store, Box<dyn Error>> {
+        match &self.kafka.kafka {
+            None => Ok(Store::open(&self.dir())?),
+            Some(brokers) => self.kafka.open(brokers, project),
+        }
+    }
+
+    /// The store and the project of a place that must hold one; where it does not, nothing is created.
+    pub fn existing(&self) -> Result<(Store, Project), Box<dyn Error>> {
+        let store = match &self.kafka.kafka {
+            None => existing_dir(&self.dir())?,
+            Some(brokers) => {
+                let project = self.kafka.chosen(brokers)?;
+                self.kafka.open(brokers, &project)?
+            }
+        };
+        let project = store.project()?;
+        Ok((store, project))
+    }
+
+    /// The store where the place holds a log that may have the project; nothing is created.
+    pub fn look(&self, project: &str) -> Result<Option<Store>, Box<dyn Error>> {
+        match &self.kafka.kafka {
+            None if !self.dir().exists() => Ok(None),
+            None => match Store::existing(&self.dir()) {
+                Err(StoreError::Empty(_)) => Ok(None),
+                store => Ok(Some(store?)),
+            },
+            Some(brokers) => Ok(Some(self.kafka.open(brokers, project)?)),
+        }
+    }
+}
+
+fn existing_dir(dir: &Path) -> Result<Store, Box<dyn Error>> {
+    if !dir.exists() {
+        let dir = dir.display();
+        return Err(format!("{dir} does not exist; apply a project first: mainstem apply -f mainstem.yaml --dir {dir}").into());
+    }
+    Ok(Store::existing(dir)?)
+}
+
+impl Kafka {
+    /// Connects as a project.
+    pub fn open(&self, brokers: &str, project: &str) -> Result<Store, Box<dyn Error>> {
+        if let Some(named) = self.project.as_deref().filter(|named| *named != project) {
+            return Err(format!(
+                "the file's project is {project}, and --project says {named}; leave --project out"
+            )
+            .into());
+        }
+        let blobs = self.blobs.as_ref().ok_or(
+            "with --kafka, models, data sets and snapshots need a store that all processes share: name a directory with --blobs",
+        )?;
+        let log = self.connect(brokers, project)?;
+        Ok(Store {
+            place: At::Kafka {
+                brokers: brokers.into(),
+                project: project.into(),
+            },
+            log: Arc::new(log),
+            blobs: Arc::new(DirBlobs::open(blobs).map_err(StoreError::Blobs)?),
+        })
+    }
+
+    fn connect(&self, brokers: &str, project: &str) -> Result<KafkaLog, Box<dyn Error>> {
+        let mut options = Options::new(brokers, project);
+        if let Some(file) = &self.kafka_config {
+            options.settings = settings::read(file)?;
+        }
+        Ok(KafkaLog::connect(options)?)
+    }
+
+    /// The project that is meant: the one that is named, or the only one of the cluster.
+    fn chosen(&self, brokers: &str) -> Result<String, Box<dyn Error>> {
+        if let Some(named) = &self.project {
+            return Ok(named.clone());
+        }
+        let log: Arc<dyn Log> = Arc::new(self.connect(brokers, "mainstem")?);
+        let mut projects = store::projects_of(log.as_ref())?;
+        match (projects.pop(), projects.len()) {
+            (Some(only), 0) => Ok(only),
+            (None, _) => Err(format!("Kafka at {brokers} holds no project; apply one first: mainstem apply -f mainstem.yaml --kafka {brokers}").into()),
+            (Some(last), _) => {
+                projects.push(last);
+                Err(format!("Kafka at {brokers} holds several projects: {}; name one with --project", projects.join(", ")).into())
+            }
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kafka.kafka {
+            None => self.dir().display().fmt(f),
+            Some(brokers) => write!(f, "Kafka at {brokers}"),
+        }
+    }
+}
