@@ -10,6 +10,7 @@
 //! log, which simulations run on.
 #![forbid(unsafe_code)]
 
+pub mod cache;
 pub mod decider;
 pub mod known;
 pub mod log;

@@ -131,6 +131,14 @@ pub trait Log: Send + Sync {
     /// Where the log cannot be read.
     fn last_turn(&self, task: &TaskId) -> Result<Option<Turn>, LogError>;
 
+    /// The last committed turns of several tasks, in their order: one look where the log is far away.
+    ///
+    /// # Errors
+    /// Where the log cannot be read.
+    fn last_turns(&self, tasks: &[&TaskId]) -> Result<Vec<Option<Turn>>, LogError> {
+        tasks.iter().map(|task| self.last_turn(task)).collect()
+    }
+
     /// Retention: forgets the records before an offset, perhaps fewer (whole batches).
     ///
     /// # Errors
@@ -165,6 +173,32 @@ pub trait Reader: Send {
     /// # Errors
     /// [`LogError::UnknownTopic`].
     fn at_end(&mut self, partition: &Partition, offset: u64) -> Result<bool, LogError>;
+
+    /// Whether all of these are at their ends: one look where the log is far away.
+    ///
+    /// # Errors
+    /// [`LogError::UnknownTopic`].
+    fn are_at_end(&mut self, positions: &[(Partition, u64)]) -> Result<bool, LogError> {
+        for (partition, offset) in positions {
+            if !self.at_end(partition, *offset)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Looks at the ends of partitions, stage by stage, on behalf of the fetches that follow: until the next look, a
+    /// fetch of one of these may answer as of this one, neither with less nor with more. So whoever looks at data in
+    /// one stage and at a broadcast input in the next sees of that at least what the data's writers saw. No stages: each
+    /// fetch looks for itself again.
+    ///
+    /// A log that is far away saves a request a fetch; where it is near there is nothing to save.
+    ///
+    /// # Errors
+    /// [`LogError::UnknownTopic`].
+    fn look(&mut self, _stages: &[Vec<Partition>]) -> Result<(), LogError> {
+        Ok(())
+    }
 
     /// First kept offset, and the offset after the last committed record.
     ///

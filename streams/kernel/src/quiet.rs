@@ -2,8 +2,8 @@
 
 use mainstem_schemas::events::Turn;
 
-use crate::log::{Log, LogError, Reader};
-use crate::task::TaskSpec;
+use crate::log::{Log, LogError, Partition, Reader};
+use crate::task::{TaskId, TaskSpec};
 
 /// Whether every task that the definition implies has folded all of its inputs and has no effect outstanding. Two
 /// looks: between them a task that was seen at its end could have been handed something by one seen later.
@@ -31,50 +31,44 @@ pub fn waits_for<'a>(
     tasks: &'a [TaskSpec],
 ) -> Result<Option<&'a TaskSpec>, LogError> {
     for task in tasks {
-        if stands(log, reader, task)?.is_none() {
+        if look(log, reader, std::slice::from_ref(task))?.is_none() {
             return Ok(Some(task));
         }
     }
     Ok(None)
 }
 
-/// Numbers of the last turns where all stand still.
+/// Numbers of the last turns where all stand still. Turns are looked at before ends: what a task was handed since shows
+/// as an end beyond its position.
 fn look(
     log: &dyn Log,
     reader: &mut dyn Reader,
     tasks: &[TaskSpec],
 ) -> Result<Option<Vec<i64>>, LogError> {
-    let stand = tasks.iter().map(|task| stands(log, reader, task));
-    stand.collect()
-}
-
-/// Number of the last turn of a task that stands still.
-fn stands(
-    log: &dyn Log,
-    reader: &mut dyn Reader,
-    task: &TaskSpec,
-) -> Result<Option<i64>, LogError> {
-    let turn = log.last_turn(&task.id)?;
-    let busy = turn.as_ref().is_some_and(|turn| turn.outstanding > 0)
-        || !at_end(reader, task, turn.as_ref())?;
-    Ok((!busy).then(|| turn.map_or(0, |turn| turn.number)))
-}
-
-fn at_end(reader: &mut dyn Reader, task: &TaskSpec, turn: Option<&Turn>) -> Result<bool, LogError> {
-    for partition in task.partitions() {
-        let position = turn
-            .into_iter()
-            .flat_map(|turn| &turn.positions)
-            .find(|position| {
-                position.partition == partition.index as i32
-                    && position.topic == partition.topic.as_ref()
-            });
-        if !reader.at_end(
-            &partition,
-            position.map_or(0, |position| position.next as u64),
-        )? {
-            return Ok(false);
-        }
+    let ids: Vec<&TaskId> = tasks.iter().map(|task| &task.id).collect();
+    let turns = log.last_turns(&ids)?;
+    if turns.iter().flatten().any(|turn| turn.outstanding > 0) {
+        return Ok(None);
     }
-    Ok(true)
+    let positions = tasks.iter().zip(&turns);
+    let positions: Vec<_> = positions
+        .flat_map(|(task, turn)| positions_of(task, turn.as_ref()))
+        .collect();
+    let number = |turn: &Option<Turn>| turn.as_ref().map_or(0, |turn| turn.number);
+    let quiet = reader.are_at_end(&positions)?;
+    Ok(quiet.then(|| turns.iter().map(number).collect()))
+}
+
+/// Where a task stands on its inputs after its last turn.
+fn positions_of(task: &TaskSpec, turn: Option<&Turn>) -> Vec<(Partition, u64)> {
+    let next = |partition: &Partition| {
+        let mut positions = turn.into_iter().flat_map(|turn| &turn.positions);
+        let here = positions.find(|position| {
+            position.partition == partition.index as i32
+                && position.topic == partition.topic.as_ref()
+        });
+        here.map_or(0, |position| position.next as u64)
+    };
+    let place = |partition: Partition| (partition.clone(), next(&partition));
+    task.partitions().into_iter().map(place).collect()
 }

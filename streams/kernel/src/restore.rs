@@ -91,13 +91,12 @@ fn run(
     sources: Sources<'_>,
     reader: &mut dyn Reader,
 ) -> Result<(), LogError> {
-    let mut begun = Tasks::new();
-    for task in tasks {
-        let spec = &task.runner.spec;
-        if sources.log.last_turn(&spec.id)?.is_some() {
-            begun.insert(spec.id.0.clone(), task);
-        }
-    }
+    let ids: Vec<&TaskId> = tasks.iter().map(|task| &task.runner.spec.id).collect();
+    let turns = sources.log.last_turns(&ids)?;
+    let begun = tasks.iter_mut().zip(turns);
+    let mut begun: Tasks<'_> = begun
+        .filter_map(|(task, turn)| turn.map(|_| (task.runner.spec.id.0.clone(), task)))
+        .collect();
     let first = begun.values().next();
     let Some(project) = first.map(|task| task.runner.spec.project.clone()) else {
         return Ok(());

@@ -126,6 +126,12 @@ impl Runner {
         self.last
     }
 
+    /// Input partitions, in rank order.
+    #[must_use]
+    pub fn partitions(&self) -> &[Partition] {
+        &self.partitions
+    }
+
     /// Where the task stands on each input, in rank order.
     #[must_use]
     pub fn positions(&self) -> &[u64] {

@@ -10,6 +10,7 @@ use mainstem_schemas::events::Event;
 use mainstem_schemas::partition::partition_of;
 use mainstem_schemas::{Batch, Catalog, EventId, topics};
 
+use crate::cache::CachedReader;
 use crate::known::Resolver;
 use crate::log::{
     Assignment, Commit, CommitError, FetchLimit, Log, LogError, Partition, Reader, Worker,
@@ -18,7 +19,7 @@ use crate::machine::Effect;
 use crate::outbox::Fault;
 use crate::restore::{Sources, restore};
 use crate::runner::{Blobs, Runner, SnapshotEvery, TaskError};
-use crate::task::{Task, TaskId, TaskSpec};
+use crate::task::{Task, TaskId, TaskSpec, rank};
 
 /// What brings effects about. It may take its time: outcomes come later.
 pub trait Actuator: Send {
@@ -159,7 +160,9 @@ impl<A: Actuator> Crew<A> {
         self.change_hands(&assignment, tasks);
         self.restore(&mut progress);
         if self.pending.is_empty() {
+            self.reader.look(&self.stages())?;
             self.take_turns(&mut progress);
+            self.reader.look(&[])?;
             self.take_outcomes();
         }
         if !self.pending.is_empty() {
@@ -268,7 +271,8 @@ impl<A: Actuator> Crew<A> {
             resolver: self.parts.resolver.as_ref(),
             blobs: self.parts.blobs.as_ref(),
         };
-        let restored = match restore(runners, sources, self.reader.as_mut()) {
+        let mut reader = CachedReader::new(self.reader.as_mut());
+        let restored = match restore(runners, sources, &mut reader) {
             Ok(restored) => restored,
             Err(error) => {
                 let task = "restore".into();
@@ -287,6 +291,18 @@ impl<A: Actuator> Crew<A> {
             progress.stopped.push(error);
             self.waiting.extend(waiting.remove_entry(&id));
         }
+    }
+
+    /// The inputs of the tasks in the order of their fetches: rooms' own, clock, definitions, schemas.
+    fn stages(&self) -> Vec<Vec<Partition>> {
+        let mut stages = vec![BTreeSet::new(); rank::FIRST + 1];
+        for owned in self.owned.values() {
+            for (rank, partition) in owned.runner.partitions().iter().enumerate() {
+                stages[rank.min(rank::FIRST)].insert(partition.clone());
+            }
+        }
+        let stages = stages.into_iter().rev();
+        stages.map(|stage| stage.into_iter().collect()).collect()
     }
 
     fn take_turns(&mut self, progress: &mut Progress) {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use mainstem_kernel::cache::CachedReader;
 use mainstem_kernel::log::{FetchLimit, LogError, Reader};
 use mainstem_kernel::turn::hash;
 use mainstem_kernel::{Partition, TaskId, TaskSpec};
@@ -48,7 +49,7 @@ impl<'a> Audit<'a> {
         parts: &'a Parts<'a>,
         specs: &'a BTreeMap<TaskId, TaskSpec>,
     ) -> Result<Self, LogError> {
-        let mut reader = parts.log.reader()?;
+        let mut reader = Box::new(CachedReader::new(parts.log.reader()?));
         let mut found = Found::default();
         let catalog = schemas::read(reader.as_mut(), &parts.project.name, &mut found)?;
         let mut audit = Audit {

@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
-use mainstem_kernel::TaskSpec;
 use mainstem_kernel::log::{Log, LogError, Reader};
 use mainstem_kernel::quiet::waits_for;
+use mainstem_kernel::{TaskId, TaskSpec};
 
 /// How often a waiting publisher looks whether anybody works: it asks the log about every task.
 const LOOK: Duration = Duration::from_secs(1);
@@ -69,10 +69,9 @@ impl<'a> Watch<'a> {
     }
 
     fn look_at(&self, seen: &mut Seen<'_>) -> Result<(), LogError> {
-        let mut turns = 0;
-        for task in self.tasks {
-            turns += self.log.last_turn(&task.id)?.map_or(0, |turn| turn.number);
-        }
+        let ids: Vec<&TaskId> = self.tasks.iter().map(|task| &task.id).collect();
+        let turns = self.log.last_turns(&ids)?;
+        let turns = turns.iter().flatten().map(|turn| turn.number).sum();
         if turns != seen.turns.0 {
             let since = if seen.turns.0 < 0 {
                 seen.turns.1

@@ -144,6 +144,10 @@ impl Log for KafkaLog {
         self.turns.last(&self.cluster.options.project, task)
     }
 
+    fn last_turns(&self, tasks: &[&TaskId]) -> Result<Vec<Option<Turn>>, LogError> {
+        self.turns.all_last(&self.cluster.options.project, tasks)
+    }
+
     fn truncate(&self, partition: &Partition, before: u64) -> Result<(), LogError> {
         self.cluster.truncate(partition, before)
     }

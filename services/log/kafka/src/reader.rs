@@ -34,6 +34,8 @@ pub(crate) struct KafkaReader {
     consumer: Arc<BaseConsumer>,
     cluster: Arc<Cluster>,
     watch: Arc<Watch>,
+    /// Ends as of the last look.
+    looked: BTreeMap<Partition, u64>,
 }
 
 /// How far one partition is read.
@@ -59,6 +61,7 @@ impl KafkaReader {
             consumer: Arc::new(consumer),
             cluster,
             watch,
+            looked: BTreeMap::new(),
         })
     }
 
@@ -69,9 +72,15 @@ impl KafkaReader {
         {
             return Ok(true);
         }
-        self.cluster.require(partition)?;
-        self.watch.add(partition);
-        if from >= self.cluster.end(partition, true)? {
+        let end = match self.looked.get(partition) {
+            Some(end) => *end,
+            None => {
+                self.cluster.require(partition)?;
+                self.watch.add(partition);
+                self.cluster.end(partition, true)?
+            }
+        };
+        if from >= end {
             return Ok(false);
         }
         let earliest = self.cluster.start(partition)?;
@@ -184,14 +193,18 @@ impl Reader for KafkaReader {
         if !self.stand(partition, from)? {
             return Ok(());
         }
+        let looked = self.looked.get(partition).copied();
         // Nothing is asked of the broker where records wait already.
         let waits = self.take_until(partition, 0)?;
         if !waits {
-            let end = self.cluster.end(partition, true)?;
+            let end = match looked {
+                Some(end) => end,
+                None => self.cluster.end(partition, true)?,
+            };
             self.take_until(partition, end)?;
         }
         if let Some(place) = self.places.get_mut(partition) {
-            place.hand_out(limit, into);
+            place.hand_out(limit, looked.unwrap_or(u64::MAX), into);
         }
         Ok(())
     }
@@ -211,6 +224,52 @@ impl Reader for KafkaReader {
             return Ok(true);
         }
         Ok(!self.take_until(partition, written)?)
+    }
+
+    /// Two requests for all of them. Where several positions of one partition are asked about, the lowest decides.
+    fn are_at_end(&mut self, positions: &[(Partition, u64)]) -> Result<bool, LogError> {
+        let mut lowest: BTreeMap<&Partition, u64> = BTreeMap::new();
+        for (partition, offset) in positions {
+            let low = lowest.entry(partition).or_insert(*offset);
+            *low = (*low).min(*offset);
+        }
+        let partitions: Vec<Partition> = lowest.keys().map(|at| (*at).clone()).collect();
+        for partition in &partitions {
+            self.cluster.require(partition)?;
+        }
+        let written = self.cluster.offsets(&partitions, Offset::End, false)?;
+        let decided = self.cluster.offsets(&partitions, Offset::End, true)?;
+        if written.iter().zip(&decided).any(|(w, d)| d < w) {
+            return Ok(false);
+        }
+        for ((partition, offset), written) in lowest.into_iter().zip(written) {
+            if offset < written
+                && self.stand(partition, offset)?
+                && self.take_until(partition, written)?
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn look(&mut self, stages: &[Vec<Partition>]) -> Result<(), LogError> {
+        self.looked.clear();
+        for stage in stages {
+            // One that does not exist is its reader's trouble, not the others'.
+            let mut there = Vec::with_capacity(stage.len());
+            for partition in stage {
+                match self.cluster.require(partition) {
+                    Ok(()) => there.push(partition.clone()),
+                    Err(LogError::UnknownTopic(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            there.iter().for_each(|partition| self.watch.add(partition));
+            let ends = self.cluster.offsets(&there, Offset::End, true)?;
+            self.looked.extend(there.into_iter().zip(ends));
+        }
+        Ok(())
     }
 
     fn range(&mut self, partition: &Partition) -> Result<Range<u64>, LogError> {
@@ -268,13 +327,15 @@ impl Place {
         None
     }
 
-    fn hand_out(&mut self, limit: FetchLimit, into: &mut Batch) {
+    /// Hands records below `end` out.
+    fn hand_out(&mut self, limit: FetchLimit, end: u64, into: &mut Batch) {
         let (rows, bytes) = (into.len(), into.bytes());
         while into.len() - rows < limit.records.max(1) {
             if self.held.is_empty() {
                 self.take(CHUNK, Duration::ZERO);
             }
-            let Some(message) = self.held.front().filter(|m| m.event().is_none()) else {
+            let below = |m: &&Message| m.event().is_none() && m.offset() < end;
+            let Some(message) = self.held.front().filter(below) else {
                 break;
             };
             message.push_to(into);

@@ -6,7 +6,7 @@
 //! transactions too, as of the call: once everything below that end is decided and read, the last turn is known.
 //! Offsets that expired or were reset change nothing here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -53,11 +53,20 @@ impl Turns {
 
     /// The last committed turn of a task.
     pub(crate) fn last(&self, project: &str, task: &TaskId) -> Result<Option<Turn>, LogError> {
+        Ok(self.all_last(project, &[task])?.pop().flatten())
+    }
+
+    /// The last committed turns of several tasks.
+    pub(crate) fn all_last(
+        &self,
+        project: &str,
+        tasks: &[&TaskId],
+    ) -> Result<Vec<Option<Turn>>, LogError> {
         let topic = topics::fixed(project, "turns");
         let Some(count) = self.cluster.count(&topic)? else {
-            return Ok(None);
+            return Ok(vec![None; tasks.len()]);
         };
-        let partition = Partition::new(&topic, partition_of(task.0.as_bytes(), count));
+        let at = |task: &TaskId| Partition::new(&topic, partition_of(task.0.as_bytes(), count));
         let mut scan = lock(&self.scan);
         if scan.is_none() {
             let reader = KafkaReader::open(self.cluster.clone(), self.watch.clone())?;
@@ -69,10 +78,14 @@ impl Turns {
             });
         }
         let Some(scan) = scan.as_mut() else {
-            return Ok(None);
+            return Ok(vec![None; tasks.len()]);
         };
-        scan.read(&self.cluster, &partition)?;
-        scan.turn(&self.cluster, project, &partition, task)
+        let partitions: BTreeSet<Partition> = tasks.iter().map(|task| at(task)).collect();
+        for partition in &partitions {
+            scan.read(&self.cluster, partition)?;
+        }
+        let turn = |task: &&TaskId| scan.turn(&self.cluster, project, &at(task), task);
+        tasks.iter().map(turn).collect()
     }
 }
 

@@ -1,0 +1,242 @@
+//! A reader that keeps what it read last. Many tasks that are folded again in the turns' order read the same ranges one
+//! after the other, a few records at a time, each a step back for the one before: a log that is far away takes several
+//! requests for each such step.
+
+use std::collections::VecDeque;
+use std::ops::{DerefMut, Range};
+
+use mainstem_schemas::Batch;
+
+use crate::log::{FetchLimit, LogError, Partition, Reader};
+
+/// Ranges that are kept: some for each input of the tasks of a worker.
+const MAX_CHUNKS: usize = 64;
+
+/// Bytes that are kept: several of the largest fetches.
+const MAX_BYTES: usize = 32 << 20;
+
+/// Reads through a memory of the last ranges. What is committed does not change, so it never answers with anything
+/// else than the reader beneath.
+pub struct CachedReader<R> {
+    reader: R,
+    /// The one used last comes first.
+    chunks: VecDeque<Chunk>,
+}
+
+/// All records of a range.
+struct Chunk {
+    partition: Partition,
+    range: Range<u64>,
+    records: Batch,
+}
+
+impl<R> CachedReader<R> {
+    /// Remembers nothing yet.
+    pub fn new(reader: R) -> Self {
+        CachedReader {
+            reader,
+            chunks: VecDeque::new(),
+        }
+    }
+
+    /// Brings the chunk that holds an offset to the front.
+    fn find(&mut self, partition: &Partition, offset: u64) -> Option<&Chunk> {
+        let holds = |chunk: &Chunk| chunk.range.contains(&offset) && chunk.partition == *partition;
+        let at = self.chunks.iter().position(holds)?;
+        let chunk = self.chunks.remove(at)?;
+        self.chunks.push_front(chunk);
+        self.chunks.front()
+    }
+
+    fn keep(&mut self, chunk: Chunk) {
+        self.chunks.push_front(chunk);
+        let bytes = |chunk: &Chunk| chunk.records.bytes();
+        while self.chunks.len() > MAX_CHUNKS
+            || (self.chunks.len() > 1 && self.chunks.iter().map(bytes).sum::<usize>() > MAX_BYTES)
+        {
+            self.chunks.pop_back();
+        }
+    }
+}
+
+impl Chunk {
+    /// The records from `from` on, within the limit; one at least.
+    fn hand_out(&self, from: u64, limit: FetchLimit, into: &mut Batch) {
+        let first = self
+            .records
+            .offsets()
+            .partition_point(|offset| *offset < from);
+        let (rows, bytes) = (into.len(), into.bytes());
+        for row in first..self.records.len() {
+            let Some(record) = self.records.get(row) else {
+                break;
+            };
+            into.push_record(&record);
+            let over = into.len() - rows > 1 && into.bytes() - bytes > limit.bytes;
+            if over {
+                into.truncate(into.len() - 1);
+            }
+            if over || into.len() - rows >= limit.records {
+                break;
+            }
+        }
+    }
+}
+
+impl<R> Reader for CachedReader<R>
+where
+    R: DerefMut<Target: Reader> + Send,
+{
+    fn fetch(
+        &mut self,
+        partition: &Partition,
+        from: u64,
+        limit: FetchLimit,
+        into: &mut Batch,
+    ) -> Result<(), LogError> {
+        if let Some(chunk) = self.find(partition, from) {
+            chunk.hand_out(from, limit, into);
+            return Ok(());
+        }
+        let (mut records, whole) = (Batch::new(), FetchLimit::default());
+        let fetched = self.reader.fetch(partition, from, whole, &mut records);
+        // What came before some damage is whole; the damage is met again at its own offset.
+        let Some(last) = records.offsets().last() else {
+            return fetched;
+        };
+        let chunk = Chunk {
+            partition: partition.clone(),
+            range: from..last + 1,
+            records,
+        };
+        chunk.hand_out(from, limit, into);
+        self.keep(chunk);
+        Ok(())
+    }
+
+    fn at_end(&mut self, partition: &Partition, offset: u64) -> Result<bool, LogError> {
+        self.reader.at_end(partition, offset)
+    }
+
+    fn range(&mut self, partition: &Partition) -> Result<Range<u64>, LogError> {
+        self.reader.range(partition)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::{Log, TopicSpec};
+    use crate::memory::MemoryLog;
+
+    /// Counts what the reader beneath is asked.
+    struct Counted(Box<dyn Reader>, usize);
+
+    impl Reader for Counted {
+        fn fetch(
+            &mut self,
+            partition: &Partition,
+            from: u64,
+            limit: FetchLimit,
+            into: &mut Batch,
+        ) -> Result<(), LogError> {
+            self.1 += 1;
+            self.0.fetch(partition, from, limit, into)
+        }
+
+        fn at_end(&mut self, partition: &Partition, offset: u64) -> Result<bool, LogError> {
+            self.0.at_end(partition, offset)
+        }
+
+        fn range(&mut self, partition: &Partition) -> Result<Range<u64>, LogError> {
+            self.0.range(partition)
+        }
+    }
+
+    fn log(records: u32) -> MemoryLog {
+        let log = MemoryLog::default();
+        let topic = TopicSpec {
+            name: "t".into(),
+            partitions: 2,
+        };
+        log.create_topics(&[topic]).unwrap();
+        append(&log, 0..records);
+        log
+    }
+
+    fn append(log: &MemoryLog, numbers: Range<u32>) {
+        let mut writer = log.writer("w").unwrap();
+        for index in 0..2 {
+            let mut batch = Batch::new();
+            for number in numbers.clone() {
+                batch.push(Some(&[index as u8]), Some(&number.to_le_bytes()), []);
+            }
+            writer
+                .append(&[(Partition::new("t", index), batch)])
+                .unwrap();
+        }
+    }
+
+    #[test]
+    fn steps_back_and_forth_are_answered_as_beneath_with_one_fetch_a_range() {
+        let log = log(1_000);
+        let mut plain = log.reader().unwrap();
+        let mut counted = Counted(log.reader().unwrap(), 0);
+        let mut cached = CachedReader::new(&mut counted);
+        for step in 0..300u64 {
+            let partition = Partition::new("t", (step % 2) as u32);
+            let from = step * 7_919 % 1_000;
+            let limit = FetchLimit {
+                records: 1 + (step % 40) as usize,
+                bytes: 60 * (1 + step as usize % 9),
+            };
+            let (mut one, mut two) = (Batch::new(), Batch::new());
+            plain.fetch(&partition, from, limit, &mut one).unwrap();
+            cached.fetch(&partition, from, limit, &mut two).unwrap();
+            assert!(!one.is_empty());
+            assert_eq!(one.offsets(), two.offsets(), "{from} {limit:?}");
+            assert_eq!(one.frames(0..one.len()), two.frames(0..two.len()));
+        }
+        assert!(counted.1 < 40, "{} fetches", counted.1);
+    }
+
+    #[test]
+    fn what_was_not_there_is_looked_for_again() {
+        let log = log(10);
+        let reader = log.reader().unwrap();
+        let mut cached = CachedReader::new(reader);
+        let partition = Partition::new("t", 0);
+        let mut batch = Batch::new();
+        let mut count = |from| {
+            batch.clear();
+            cached
+                .fetch(&partition, from, FetchLimit::default(), &mut batch)
+                .unwrap();
+            batch.len()
+        };
+        assert_eq!((count(0), count(10)), (10, 0));
+        append(&log, 10..13);
+        assert_eq!((count(10), count(12), count(4)), (3, 1, 6));
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let log = log(5_000);
+        let reader = log.reader().unwrap();
+        let mut cached = CachedReader::new(reader);
+        let mut batch = Batch::new();
+        // Each begins before all that are known.
+        for from in (4_800..5_000).rev() {
+            batch.clear();
+            cached
+                .fetch(
+                    &Partition::new("t", 1),
+                    from,
+                    FetchLimit::default(),
+                    &mut batch,
+                )
+                .unwrap();
+            assert!(cached.chunks.len() <= MAX_CHUNKS);
+        }
+    }
+}
