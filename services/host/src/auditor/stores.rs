@@ -13,7 +13,7 @@ use super::holes;
 use super::report::{Finding, Place};
 
 /// Topics whose events name blobs, by their short names.
-const NAMING: [&str; 4] = ["outcomes", "runs", "models", "deployments"];
+const NAMING: [&str; 5] = ["definitions", "outcomes", "runs", "models", "deployments"];
 
 /// Blobs by digest, each with the first event that names it.
 #[derive(Default)]
@@ -91,6 +91,7 @@ fn is_damage(why: &str) -> bool {
 /// The blobs that an event names.
 fn blobs_of(event: &Event) -> Vec<Digest> {
     match event {
+        Event::DefinitionApplied(e) => vec![e.digest],
         Event::DatasetBuilt(e) => vec![e.parquet, e.profile],
         Event::DatasetBound(e) => vec![e.parquet, e.profile],
         Event::TrainingCompleted(e) => vec![e.onnx, e.prediction_profile],

@@ -115,6 +115,7 @@ pub fn fill(dir: &Path) -> Digest {
     let log = LocalLog::open(dir).unwrap();
     let blobs = DirBlobs::open(&dir.join("blobs")).unwrap();
     let model = blobs.put(b"a model's bytes").unwrap();
+    blobs.put(toys::project().canonical().as_bytes()).unwrap();
     create(&log);
     let mut writer = log.writer("feed").unwrap();
     let (catalog, schemas, definitions) = toys::preamble();

@@ -343,17 +343,8 @@ fn a_model_that_cannot_be_had_is_told() {
     assert!(why.contains(&Digest::of(b"lost").to_string()), "{why}");
     // Once it is there, so is the answer.
     shop.write("deployments", [shop.started("v2", shop.model(1))]);
-    shop.store.blobs.all().unwrap();
     post(address, INFER, &body).problem(503, "unavailable", INFER);
-    std::fs::create_dir_all(
-        shop.store
-            .blobs
-            .path(&Digest::of(b"lost"))
-            .parent()
-            .unwrap(),
-    )
-    .unwrap();
-    std::fs::write(shop.store.blobs.path(&Digest::of(b"lost")), b"lost").unwrap();
+    shop.store.blobs.put(b"lost").unwrap();
     let why = post(address, INFER, &body).problem(503, "unavailable", INFER);
     assert!(why.contains("ONNX"), "{why}");
     handle.stop();

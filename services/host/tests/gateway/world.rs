@@ -7,7 +7,6 @@ use mainstem_host::store::each_event;
 use mainstem_host::{Store, apply};
 use mainstem_kernel::Partition;
 use mainstem_kernel::pace::Pacer;
-use mainstem_kernel::runner::Blobs;
 use mainstem_schemas::definition::Project;
 use mainstem_schemas::events::*;
 use mainstem_schemas::{Batch, Digest, Envelope, EventId, Millis};
