@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
+use mainstem_host::blobs::DirBlobs;
 use mainstem_kernel::Partition;
-use mainstem_kernel::runner::Blobs;
 use mainstem_schemas::events::{DeploymentStarted, Event, Role};
 use mainstem_schemas::{Batch, Digest, Envelope, EventId, Millis};
 use serde_json::json;
@@ -52,7 +52,8 @@ fn a_damaged_model_stops_its_predictions_alone_and_a_copy_mends_it() {
     let (place, running, address, onnx) = served();
     assert_eq!(infer(address).status, 200);
     drop(running);
-    let file = place.store().blobs.path(&onnx);
+    let blobs = DirBlobs::open(&place.data().join("blobs")).unwrap();
+    let file = blobs.path(&onnx);
     let bytes = std::fs::read(&file).unwrap();
     std::fs::write(&file, "no model").unwrap();
 

@@ -1,0 +1,79 @@
+//! The demo on Apache Kafka gives what it gives on the embedded log: every id, feature, prediction and decision.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use mainstem_host::Store;
+use mainstem_host::blobs::DirBlobs;
+use mainstem_host::store::Place;
+use mainstem_log_kafka::{KafkaLog, Options};
+use mainstem_test_broker::Broker;
+use serde_json::Value;
+
+use crate::support::{Contents, assert_same, contents, mainstem};
+use crate::{Demo, first, without_observed};
+
+/// The project of the demo.
+const PROJECT: &str = "electricity";
+
+fn play(bootstrap: &str) -> Demo {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("summary.json");
+    let output = mainstem()
+        .args(["demo", "--kafka", bootstrap, "--dir"])
+        .arg(dir.path().join("demo"))
+        .arg("--report")
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let report: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    Demo { dir, report }
+}
+
+fn store(bootstrap: &str, dir: &Path) -> Store {
+    let log = KafkaLog::connect(Options::new(bootstrap, PROJECT)).unwrap();
+    Store {
+        place: Place::Kafka {
+            brokers: bootstrap.into(),
+            project: PROJECT.into(),
+        },
+        log: Arc::new(log),
+        blobs: Arc::new(DirBlobs::open(&dir.join("demo/blobs")).unwrap()),
+    }
+}
+
+/// Without definitions, which carry the wall clock's time of applying them.
+fn history(store: &Store) -> Contents {
+    let mut contents = contents(store);
+    contents.retain(|(partition, _), _| {
+        partition.topic.starts_with(PROJECT) && !partition.topic.ends_with(".definitions")
+    });
+    contents
+}
+
+fn compare(bootstrap: &str) {
+    let embedded = first();
+    let kafka = play(bootstrap);
+    assert_eq!(
+        without_observed(&embedded.report),
+        without_observed(&kafka.report)
+    );
+    let expected = history(&Store::open(&embedded.dir.path().join("demo")).unwrap());
+    let found = history(&store(bootstrap, kafka.dir.path()));
+    assert!(expected.values().map(Vec::len).sum::<usize>() > 300_000);
+    assert_same(&expected, &found, "on Kafka");
+}
+
+#[test]
+#[ignore = "the whole data, in a release build: cargo xtask test runs it"]
+fn one_node_gives_what_the_embedded_log_gives() {
+    let Some(broker) = Broker::for_tests().unwrap() else {
+        return;
+    };
+    compare(broker.bootstrap());
+}
