@@ -4,17 +4,27 @@
 //! the one named by `MAINSTEM_TEST_KAFKA=host:port`), `None` where the developer left these tests out. A test that
 //! kills and restarts its broker starts one of its own with [`Broker::start`]. `cargo xtask test --setup` calls
 //! [`fetch_jars`] beforehand, so that tests never wait for a download.
+//!
+//! Three more kinds are always our own: a [`Cluster`] of three nodes, a [`Secured`] broker (TLS, SCRAM, ACLs), and one
+//! on a [`SmallDisk`]. A test asks [`ours`] first, which is false where these tests were left out or a broker is named.
 #![forbid(unsafe_code)]
 
+mod certificates;
+mod cluster;
+mod disk;
 mod jars;
+mod node;
 mod process;
+mod secured;
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::sync::OnceLock;
 
+pub use cluster::Cluster;
+pub use disk::SmallDisk;
 pub use jars::fetch_jars;
-use process::Process;
+use node::{Node, Plan};
+pub use secured::Secured;
 
 /// Names a broker that already runs, as `host:port`.
 pub const KAFKA: &str = "MAINSTEM_TEST_KAFKA";
@@ -25,15 +35,7 @@ pub const WITHOUT_KAFKA: &str = "MAINSTEM_TEST_WITHOUT_KAFKA";
 #[derive(Debug)]
 pub struct Broker {
     bootstrap: String,
-    own: Option<Own>,
-}
-
-/// What is needed to start our own broker again on the same data and the same port.
-#[derive(Debug)]
-struct Own {
-    libs: PathBuf,
-    directory: PathBuf,
-    process: Option<Process>,
+    own: Option<Node>,
 }
 
 impl Broker {
@@ -65,26 +67,25 @@ impl Broker {
             });
         }
         let libs = fetch_jars()?;
-        // Between finding a port free and the broker's taking it, another process may take it: try again then.
-        let mut last = String::new();
-        for _ in 0..3 {
-            let (broker, controller) = (free_port()?, free_port()?);
-            let directory = process::format(&libs, broker, controller)?;
-            match Process::start(&libs, &directory, broker) {
-                Ok(process) => {
-                    return Ok(Broker {
-                        bootstrap: broker.to_string(),
-                        own: Some(Own {
-                            libs,
-                            directory,
-                            process: Some(process),
-                        }),
-                    });
-                }
-                Err(why) => last = why,
-            }
-        }
-        Err(last)
+        let node = again(|| {
+            let ports = free_ports(2)?;
+            let plan = Plan {
+                number: 1,
+                listeners: &[("PLAINTEXT", "PLAINTEXT", ports[0])],
+                controllers: &ports[1..],
+                properties: "",
+                format: &[],
+                memory: "-Xmx1g",
+            };
+            let mut node = Node::format(&libs, Node::directory()?, &plan, Vec::new())?;
+            node.spawn()?;
+            node.await_answer()?;
+            Ok(node)
+        })?;
+        Ok(Broker {
+            bootstrap: node.address.to_string(),
+            own: Some(node),
+        })
     }
 
     /// `host:port`, for the client's `bootstrap.servers`.
@@ -93,12 +94,13 @@ impl Broker {
         &self.bootstrap
     }
 
-    /// Runs one of Kafka's own Java tools by its class, with this text as its standard input; gives what it printed.
+    /// Runs one of Kafka's own Java tools by its class (or a Java source file by its path, on Kafka's jars), with this
+    /// text as its standard input; gives what it printed.
     ///
     /// # Errors
     /// What the tool said, where it failed.
     pub fn tool(&self, class: &str, arguments: &[&str], input: &str) -> Result<String, String> {
-        process::tool(&fetch_jars()?, class, arguments, input)
+        tool(class, arguments, input)
     }
 
     /// Kills the broker as a power cut would; the data stay.
@@ -106,10 +108,7 @@ impl Broker {
     /// # Errors
     /// Where the broker is not ours to kill.
     pub fn kill(&mut self) -> Result<(), String> {
-        let own = self.own.as_mut().ok_or_else(not_ours)?;
-        if let Some(process) = own.process.take() {
-            process.kill();
-        }
+        self.own.as_mut().ok_or_else(not_ours)?.kill();
         Ok(())
     }
 
@@ -118,26 +117,18 @@ impl Broker {
     /// # Errors
     /// Where the broker is not ours, or does not start.
     pub fn restart(&mut self) -> Result<(), String> {
-        self.kill()?;
-        let address: SocketAddr = self
-            .bootstrap
-            .parse()
-            .map_err(|why| format!("{}: {why}", self.bootstrap))?;
         let own = self.own.as_mut().ok_or_else(not_ours)?;
-        own.process = Some(Process::start(&own.libs, &own.directory, address)?);
-        Ok(())
+        own.spawn()?;
+        own.await_answer()
     }
 }
 
-impl Drop for Broker {
-    fn drop(&mut self) {
-        if let Some(own) = &mut self.own {
-            if let Some(process) = own.process.take() {
-                process.kill();
-            }
-            let _ = std::fs::remove_dir_all(&own.directory);
-        }
-    }
+/// Runs one of Kafka's own Java tools, or a Java source file, as [`Broker::tool`] does.
+///
+/// # Errors
+/// What the tool said, where it failed.
+pub fn tool(class: &str, arguments: &[&str], input: &str) -> Result<String, String> {
+    process::tool(&fetch_jars()?, class, arguments, input)
 }
 
 /// Whether the developer left the tests out that need a broker; says so where they did.
@@ -150,14 +141,33 @@ pub fn left_out() -> bool {
     out
 }
 
+/// Whether brokers of our own may be started: these tests were not left out, and no broker is named instead.
+#[must_use]
+pub fn ours() -> bool {
+    let named = std::env::var_os(KAFKA).is_some();
+    if named {
+        eprintln!("left out: this test starts brokers of its own, and {KAFKA} names one");
+    }
+    !left_out() && !named
+}
+
 fn not_ours() -> String {
     format!("the broker was named by {KAFKA}: it is not ours to kill")
 }
 
-fn free_port() -> Result<SocketAddr, String> {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .map_err(|why| format!("no free port: {why}"))
+/// Between finding a port free and the broker's taking it, another process may take it: tried again then.
+fn again<T>(start: impl Fn() -> Result<T, String>) -> Result<T, String> {
+    start().or_else(|_| start()).or_else(|_| start())
+}
+
+fn free_ports(count: usize) -> Result<Vec<SocketAddr>, String> {
+    // All at once, so that they differ.
+    let bound = (0..count).map(|_| TcpListener::bind("127.0.0.1:0"));
+    let bound: Result<Vec<TcpListener>, _> = bound.collect();
+    let free = |why| format!("no free port: {why}");
+    let addresses = bound.map_err(free)?;
+    let addresses = addresses.iter().map(TcpListener::local_addr);
+    addresses.collect::<Result<_, _>>().map_err(free)
 }
 
 #[cfg(test)]
@@ -166,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_broker_starts_dies_and_comes_back() {
-        if left_out() || std::env::var_os(KAFKA).is_some() {
+        if !ours() {
             return;
         }
         let mut broker = Broker::start().unwrap();

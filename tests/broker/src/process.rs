@@ -1,17 +1,15 @@
-//! The broker's process.
+//! The broker's process, and Java.
 
+use std::ffi::OsString;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// A start takes 2.5 s on four idle cores; a loaded build machine may be ten times slower.
-const START: Duration = Duration::from_secs(60);
-
-/// Any fixed 16 bytes in base64: the cluster never meets another one.
-const CLUSTER: &str = "bWFpbnN0ZW0tdGVzdHMtMQ";
+pub(crate) const START: Duration = Duration::from_secs(60);
 
 /// Runs Java as the child of a shell that waits for its standard input to end. So Java dies with the test process,
 /// however that dies, without unsafe code: the kernel closes the pipe. `keep` on the pipe means: leave the data.
@@ -19,6 +17,7 @@ const GUARD: &str = r#"
 dir=$1; shift
 "$@" >"$dir/broker.out" 2>&1 </dev/null &
 broker=$!
+echo $broker >"$dir/broker.pid"
 read word
 kill -9 $broker
 wait $broker 2>/dev/null
@@ -31,59 +30,10 @@ pub(crate) struct Process {
     guard: Child,
 }
 
-/// Makes a data directory, formatted for one node in both roles.
-pub(crate) fn format(
-    libs: &Path,
-    broker: SocketAddr,
-    controller: SocketAddr,
-) -> Result<PathBuf, String> {
-    let directory = tempfile::Builder::new()
-        .prefix("mainstem-kafka-")
-        .tempdir()
-        .map_err(|why| format!("no temporary directory: {why}"))?;
-    let log = directory.path().join("log");
-    let properties = directory.path().join("server.properties");
-    let text = format!(
-        "process.roles=broker,controller\n\
-         node.id=1\n\
-         controller.quorum.voters=1@{controller}\n\
-         listeners=PLAINTEXT://{broker},CONTROLLER://{controller}\n\
-         advertised.listeners=PLAINTEXT://{broker}\n\
-         controller.listener.names=CONTROLLER\n\
-         listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT\n\
-         log.dirs={log}\n\
-         auto.create.topics.enable=false\n\
-         offsets.topic.replication.factor=1\n\
-         offsets.topic.num.partitions=4\n\
-         transaction.state.log.replication.factor=1\n\
-         transaction.state.log.num.partitions=4\n\
-         transaction.state.log.min.isr=1\n\
-         transaction.abort.timed.out.transaction.cleanup.interval.ms=500\n\
-         group.min.session.timeout.ms=1000\n\
-         group.initial.rebalance.delay.ms=0\n",
-        log = log.display()
-    );
-    std::fs::write(&properties, text).map_err(|why| format!("{}: {why}", properties.display()))?;
-    let output = java(libs)
-        .args(["kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c"])
-        .arg(&properties)
-        .output()
-        .map_err(|why| format!("java: {why}"))?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("Kafka could not format its directory: {said}"));
-    }
-    Ok(directory.keep())
-}
-
 impl Process {
-    /// Starts the broker and waits until it answers.
-    pub(crate) fn start(
-        libs: &Path,
-        directory: &Path,
-        address: SocketAddr,
-    ) -> Result<Self, String> {
-        let java = java(libs);
+    /// Starts the broker of a data directory; `java` may be any command that becomes Java.
+    pub(crate) fn start(java: &Command, directory: &Path) -> Result<Self, String> {
+        let _ = std::fs::remove_file(directory.join("broker.pid"));
         let mut guard = Command::new("sh");
         guard
             .args(["-c", GUARD, "sh"])
@@ -97,18 +47,24 @@ impl Process {
             .stderr(Stdio::null())
             // A group of its own: an interrupt at the terminal ends the test, and the closed pipe ends the broker.
             .process_group(0);
-        let mut process = Process {
-            guard: guard.spawn().map_err(|why| format!("sh: {why}"))?,
-        };
+        let guard = guard.spawn().map_err(|why| format!("sh: {why}"))?;
+        Ok(Process { guard })
+    }
+
+    /// Waits until the broker answers at an address of plain text.
+    pub(crate) fn await_answer(
+        &mut self,
+        directory: &Path,
+        address: SocketAddr,
+    ) -> Result<(), String> {
         let deadline = Instant::now() + START;
         while Instant::now() < deadline {
             if answers(address).is_some() {
-                return Ok(process);
+                return Ok(());
             }
             std::thread::sleep(Duration::from_millis(50));
         }
         let said = std::fs::read_to_string(directory.join("broker.out")).unwrap_or_default();
-        process.end("");
         Err(format!(
             "Kafka did not answer on {address} within {START:?}: {said}"
         ))
@@ -119,6 +75,11 @@ impl Process {
         self.end("keep\n");
     }
 
+    /// Kills the broker; its data go.
+    pub(crate) fn remove(mut self) {
+        self.end("");
+    }
+
     fn end(&mut self, word: &str) {
         if let Some(mut pipe) = self.guard.stdin.take() {
             let _ = pipe.write_all(word.as_bytes());
@@ -127,53 +88,92 @@ impl Process {
     }
 }
 
-fn java(libs: &Path) -> Command {
-    let mut java = Command::new("java");
+/// Sends a signal to the broker of a data directory.
+pub(crate) fn signal(directory: &Path, signal: &str) -> Result<(), String> {
+    let pid = std::fs::read_to_string(directory.join("broker.pid"))
+        .map_err(|why| format!("no broker runs in {}: {why}", directory.display()))?;
+    let sent = Command::new("kill").args([signal, pid.trim()]).status();
+    match sent {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("kill {signal}: {status}")),
+        Err(why) => Err(format!("kill: {why}")),
+    }
+}
+
+/// Java on the broker's jars, with so much memory, perhaps behind a command that runs it elsewhere.
+pub(crate) fn java(libs: &Path, memory: &str, behind: &[OsString]) -> Command {
+    let mut words = behind.iter().cloned().chain(["java".into()]);
+    let mut java = Command::new(words.next().unwrap_or_default());
+    java.args(words);
     // The first compiler only: a test broker lives for seconds, and starts a third faster so.
-    java.args([
-        "-Xmx1g",
-        "-XX:+UseSerialGC",
-        "-XX:TieredStopAtLevel=1",
-        "-cp",
-    ])
-    .arg(libs.join("*"));
+    java.arg(memory)
+        .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"])
+        .arg(libs.join("*"));
     java
 }
 
-/// Runs a Java class to its end.
+/// Runs a Java class, or a source file of one, to its end.
 pub(crate) fn tool(
     libs: &Path,
     class: &str,
     arguments: &[&str],
     input: &str,
 ) -> Result<String, String> {
-    let mut tool = java(libs);
+    let mut tool = java(libs, "-Xmx256m", &[]);
     tool.arg(class).args(arguments);
-    tool.stdin(Stdio::piped())
+    run(&mut tool, class, input)
+}
+
+/// Runs a command to its end; gives what it printed.
+pub(crate) fn run(command: &mut Command, name: &str, input: &str) -> Result<String, String> {
+    let program = || command_name(name);
+    command
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let mut child = tool.spawn().map_err(|why| format!("java: {why}"))?;
+    let mut child = command
+        .spawn()
+        .map_err(|why| format!("{}: {why}", program()))?;
     if let Some(mut pipe) = child.stdin.take() {
         // A tool that ends early says why below.
         let _ = pipe.write_all(input.as_bytes());
     }
     let output = child
         .wait_with_output()
-        .map_err(|why| format!("java: {why}"))?;
+        .map_err(|why| format!("{}: {why}", program()))?;
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        Ok(printed)
     } else {
         let said = String::from_utf8_lossy(&output.stderr);
-        Err(format!("{class} failed: {said}"))
+        Err(format!("{name} failed: {said}{printed}"))
     }
+}
+
+fn command_name(name: &str) -> &str {
+    name.split_whitespace().next().unwrap_or(name)
 }
 
 /// Asks for the API versions (the smallest request there is), which a broker answers once it serves clients.
 pub(crate) fn answers(address: SocketAddr) -> Option<()> {
+    // Request 18, version 0.
+    ask(address, 18, &[]).map(|_| ())
+}
+
+/// Asks a broker something in Kafka's protocol, version 0 of a request; gives the answer after its header.
+pub(crate) fn ask(address: SocketAddr, request: u8, body: &[u8]) -> Option<Vec<u8>> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_millis(200)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
-    // Length 10, ApiVersions (18) version 0, correlation 1, no client id.
-    let request = [0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xff];
-    stream.write_all(&request).ok()?;
-    stream.read_exact(&mut [0; 8]).ok()
+    let length = u32::try_from(10 + body.len()).ok()?;
+    let mut message = length.to_be_bytes().to_vec();
+    // The request, version 0, correlation 1, no client id.
+    message.extend([0, request, 0, 0, 0, 0, 0, 1, 0xff, 0xff]);
+    message.extend(body);
+    stream.write_all(&message).ok()?;
+    let mut header = [0; 8];
+    stream.read_exact(&mut header).ok()?;
+    let length = u32::from_be_bytes([header[0], header[1], header[2], header[3]]);
+    let mut answer = vec![0; (length as usize).checked_sub(4)?];
+    stream.read_exact(&mut answer).ok()?;
+    Some(answer)
 }

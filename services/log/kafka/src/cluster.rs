@@ -1,44 +1,49 @@
 //! What all handles of one log share: who to ask for topics and ends, and the bell.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use mainstem_kernel::log::{LogError, Partition, TopicSpec};
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
+use rdkafka::admin::AdminClient;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::Metadata;
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::settings::{self, MAX_BATCH, Role};
-use crate::{Options, error};
+use crate::Options;
+use crate::error::{self, Act};
+use crate::settings::{self, Role};
+use crate::trouble::{Events, Trouble};
 
 /// Brokers answer in milliseconds; one that restarts is back within this.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Between two tries of what a broker could not answer yet.
-const PAUSE: Duration = Duration::from_millis(20);
+pub(crate) const PAUSE: Duration = Duration::from_millis(20);
+
+/// How long one try to connect lasts before the client's events are looked at.
+const STEP: Duration = Duration::from_secs(1);
 
 /// The connection to the brokers that the handles of a log share.
 pub(crate) struct Cluster {
     pub(crate) options: Options,
     // Ends are asked on connections of their own: on a reader's they would wait behind its long-polling fetches.
-    committed: BaseConsumer,
-    uncommitted: BaseConsumer,
-    admin: OnceLock<AdminClient<DefaultClientContext>>,
+    committed: BaseConsumer<Events>,
+    uncommitted: BaseConsumer<Events>,
+    pub(crate) admin: OnceLock<AdminClient<Events>>,
+    pub(crate) trouble: Arc<Trouble>,
     counts: Mutex<BTreeMap<String, u32>>,
 }
 
 impl Cluster {
     pub(crate) fn connect(options: Options) -> Result<Self, LogError> {
         settings::check(&options)?;
+        let trouble = Arc::new(Trouble::default());
         let probe = |committed| {
             let config = settings::config(&options, Role::Probe { committed });
-            config.create::<BaseConsumer>().map_err(|e| error::log(&e))
+            let probe = config.create_with_context(Events(trouble.clone()));
+            probe.map_err(|why| error::log(&options, Act::connect(), &why))
         };
         let (committed, uncommitted) = (probe(true)?, probe(false)?);
         let cluster = Cluster {
@@ -46,18 +51,51 @@ impl Cluster {
             committed,
             uncommitted,
             admin: OnceLock::new(),
+            trouble,
             counts: Mutex::default(),
         };
         cluster.topics()?;
         Ok(cluster)
     }
 
+    /// What an error means, and what to do about it.
+    pub(crate) fn explain(&self, act: Act<'_>, why: &KafkaError) -> LogError {
+        let vague = error::code(why).is_some_and(error::is_unanswered);
+        let told = vague.then(|| {
+            self.listen();
+            self.trouble.why(&self.options)
+        });
+        told.flatten()
+            .unwrap_or_else(|| error::log(&self.options, act, why))
+    }
+
+    /// Serves the clients' events: those that say why a call failed go to the log's trouble.
+    fn listen(&self) {
+        for probe in [&self.committed, &self.uncommitted] {
+            while probe.poll(Duration::ZERO).is_some() {}
+        }
+    }
+
+    /// Asks about a topic, or all; for as long as a broker may need to come back, but a refused password is told soon.
+    fn metadata(&self, topic: Option<&str>) -> Result<Metadata, LogError> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.committed.fetch_metadata(topic, STEP) {
+                Ok(metadata) => return Ok(metadata),
+                Err(why) => {
+                    self.listen();
+                    if self.trouble.is_final() || Instant::now() > deadline {
+                        return Err(self.explain(Act::connect(), &why));
+                    }
+                    std::thread::sleep(PAUSE);
+                }
+            }
+        }
+    }
+
     /// The topics that exist, but for Kafka's own.
     pub(crate) fn topics(&self) -> Result<Vec<TopicSpec>, LogError> {
-        let metadata = self
-            .committed
-            .fetch_metadata(None, PATIENCE)
-            .map_err(|e| error::log(&e))?;
+        let metadata = self.metadata(None)?;
         let mut topics: Vec<TopicSpec> = metadata
             .topics()
             .iter()
@@ -77,16 +115,30 @@ impl Cluster {
         Ok(topics)
     }
 
+    /// How many copies each topic has.
+    pub(crate) fn copies(&self) -> Result<BTreeMap<String, usize>, LogError> {
+        let metadata = self.metadata(None)?;
+        let copies = |topic: &rdkafka::metadata::MetadataTopic| {
+            let copies = topic.partitions().first().map_or(1, |p| p.replicas().len());
+            (topic.name().to_owned(), copies)
+        };
+        Ok(metadata.topics().iter().map(copies).collect())
+    }
+
     /// Number of partitions, or nothing where there is no such topic. Counts are fixed for life, so they are kept.
     pub(crate) fn count(&self, topic: &str) -> Result<Option<u32>, LogError> {
         if let Some(count) = lock(&self.counts).get(topic) {
             return Ok(Some(*count));
         }
-        let metadata = self
-            .committed
-            .fetch_metadata(Some(topic), PATIENCE)
-            .map_err(|e| error::log(&e))?;
+        let metadata = self.metadata(Some(topic))?;
         let found = metadata.topics().iter().find(|found| found.name() == topic);
+        if let Some(code) = found
+            .and_then(|topic| topic.error())
+            .map(RDKafkaErrorCode::from)
+            && error::is_denied(code)
+        {
+            return Err(self.explain(Act::describe(topic), &KafkaError::MetadataFetch(code)));
+        }
         let led = found.filter(|topic| {
             let partitions = topic.partitions();
             !partitions.is_empty() && partitions.iter().all(|p| p.leader() >= 0)
@@ -104,102 +156,6 @@ impl Cluster {
             Some(count) if partition.index < count => Ok(()),
             _ => Err(LogError::UnknownTopic(partition.clone())),
         }
-    }
-
-    /// Creates what is missing, and waits until every partition has a leader.
-    pub(crate) fn create(&self, topics: &[TopicSpec]) -> Result<(), LogError> {
-        let batch = MAX_BATCH.to_string();
-        let missing: Vec<&TopicSpec> = {
-            let existing = self.topics()?;
-            let exists = |topic: &TopicSpec| existing.iter().any(|found| found.name == topic.name);
-            topics.iter().filter(|topic| !exists(topic)).collect()
-        };
-        // The replication factor is the broker's default. Everything is kept, and the record's timestamp is the
-        // broker's time of writing: one that a client sends could be refused or expired.
-        let created: Vec<NewTopic<'_>> = missing
-            .iter()
-            .map(|topic| {
-                NewTopic::new(
-                    &topic.name,
-                    topic.partitions as i32,
-                    TopicReplication::Fixed(-1),
-                )
-                .set("retention.ms", "-1")
-                .set("retention.bytes", "-1")
-                .set("cleanup.policy", "delete")
-                .set("message.timestamp.type", "LogAppendTime")
-                .set("max.message.bytes", &batch)
-            })
-            .collect();
-        if !created.is_empty() {
-            let options = AdminOptions::new()
-                .request_timeout(Some(PATIENCE))
-                .operation_timeout(Some(PATIENCE));
-            let results = block_on(self.admin()?.create_topics(&created, &options));
-            for result in results.map_err(|e| error::log(&e))? {
-                match result {
-                    // Another process may create the same topics.
-                    Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-                    Err((topic, code)) => {
-                        return Err(LogError::Other(format!(
-                            "Kafka cannot create topic {topic}: {code}"
-                        )));
-                    }
-                }
-            }
-        }
-        for topic in topics {
-            self.await_topic(topic)?;
-        }
-        Ok(())
-    }
-
-    fn await_topic(&self, topic: &TopicSpec) -> Result<(), LogError> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match self.count(&topic.name)? {
-                Some(actual) if actual == topic.partitions => return Ok(()),
-                Some(actual) => {
-                    return Err(LogError::Partitions {
-                        topic: topic.name.clone(),
-                        actual,
-                        wanted: topic.partitions,
-                    });
-                }
-                None if Instant::now() < deadline => std::thread::sleep(PAUSE),
-                None => {
-                    let partition = Partition::new(&topic.name, 0);
-                    return Err(LogError::UnknownTopic(partition));
-                }
-            }
-        }
-    }
-
-    /// Forgets the records before an offset, or all there are.
-    pub(crate) fn truncate(&self, partition: &Partition, before: u64) -> Result<(), LogError> {
-        self.require(partition)?;
-        let before = before.min(self.end(partition, true)?);
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(
-            &partition.topic,
-            partition.index as i32,
-            Offset::Offset(before as i64),
-        )
-        .map_err(|e| error::of_partition(partition, &e))?;
-        let options = AdminOptions::new()
-            .request_timeout(Some(PATIENCE))
-            .operation_timeout(Some(PATIENCE));
-        let done = block_on(self.admin()?.delete_records(&list, &options));
-        let done = done.map_err(|e| error::of_partition(partition, &e))?;
-        for element in done.elements() {
-            match element.error() {
-                Ok(()) => {}
-                // It starts beyond `before` already.
-                Err(KafkaError::OffsetFetch(RDKafkaErrorCode::OffsetOutOfRange)) => {}
-                Err(why) => return Err(error::of_partition(partition, &why)),
-            }
-        }
-        Ok(())
     }
 
     /// The offset at the end: of what is decided (`committed`), or of all that is written.
@@ -237,25 +193,15 @@ impl Cluster {
                 Err((_, why)) if is_passing(&why) && Instant::now() < deadline => {
                     std::thread::sleep(PAUSE);
                 }
-                Err((partition, why)) => return Err(error::of_partition(&partition, &why)),
+                Err((partition, why)) => return Err(self.explain(Act::read(&partition), &why)),
                 Ok(offsets) => return Ok(offsets),
             }
         }
     }
-
-    fn admin(&self) -> Result<&AdminClient<DefaultClientContext>, LogError> {
-        if self.admin.get().is_none() {
-            let config = settings::config(&self.options, Role::Probe { committed: true });
-            let admin = config.create().map_err(|e| error::log(&e))?;
-            let _ = self.admin.set(admin);
-        }
-        let missing = || LogError::Other("Kafka's admin client is gone".into());
-        self.admin.get().ok_or_else(missing)
-    }
 }
 
 fn ask(
-    probe: &BaseConsumer,
+    probe: &BaseConsumer<Events>,
     partitions: &[Partition],
     place: Offset,
 ) -> Result<Vec<u64>, (Partition, KafkaError)> {
@@ -306,24 +252,4 @@ fn is_passing(error: &KafkaError) -> bool {
 /// A lock whose holder panicked guards data that are still whole: every change here is one insert.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-/// Waits for rdkafka's admin futures, which its own thread completes: no runtime is needed for them.
-fn block_on<F: Future>(future: F) -> F::Output {
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut future = std::pin::pin!(future);
-    loop {
-        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => std::thread::park(),
-        }
-    }
 }

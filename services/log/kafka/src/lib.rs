@@ -14,7 +14,7 @@
 //! | head of a chain (`heads`, `turns`) | metadata of the lead's committed offset; the topic `<project>.turns` |
 //!
 //! [`Options`] hands any further setting to librdkafka (TLS, SASL, sizes), but for those that exactly-once stands on.
-//! TLS and SCRAM need the feature `tls`, which builds OpenSSL: half of the time of a test build.
+//! `docs/kafka.md` says what a user of the cluster must be allowed to do.
 //! The unsafe code of the workspace is in `native`. The next room is `mainstem_kernel::worker`, which drives this.
 
 mod cluster;
@@ -28,6 +28,8 @@ mod reader;
 mod room;
 mod settings;
 mod slot;
+mod topics;
+mod trouble;
 mod turns;
 mod watch;
 mod worker;
@@ -56,6 +58,8 @@ pub struct Options {
     pub project: String,
     /// Further settings of librdkafka, as its documentation names them: `security.protocol`, `sasl.*`, `ssl.*`, sizes.
     pub settings: BTreeMap<String, String>,
+    /// Copies of each topic that is created; the brokers' default (`default.replication.factor`) where nothing is said.
+    pub replication: Option<u16>,
 }
 
 impl Options {
@@ -66,7 +70,21 @@ impl Options {
             bootstrap: bootstrap.into(),
             project: project.into(),
             settings: BTreeMap::new(),
+            replication: None,
         }
+    }
+
+    /// A text of librdkafka's without the values of settings that are secret.
+    fn without_secrets(&self, text: &str) -> String {
+        const SECRET: [&str; 5] = ["password", "secret", "pem", "token", "oauthbearer.config"];
+        let secret = |key: &str| SECRET.iter().any(|word| key.contains(word));
+        let secrets = self
+            .settings
+            .iter()
+            .filter(|(key, value)| secret(key) && !value.is_empty());
+        secrets.fold(text.to_owned(), |text, (_, value)| {
+            text.replace(value, "***")
+        })
     }
 }
 
@@ -77,6 +95,7 @@ impl fmt::Debug for Options {
             .field("bootstrap", &self.bootstrap)
             .field("project", &self.project)
             .field("settings", &self.settings.keys())
+            .field("replication", &self.replication)
             .finish()
     }
 }

@@ -8,12 +8,13 @@ use std::time::Duration;
 use mainstem_kernel::log::{LogError, Partition};
 use rdkafka::bindings::rd_kafka_resp_err_t as Code;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use crate::cluster::{Cluster, lock};
-use crate::error;
+use crate::error::{self, Act};
 use crate::settings::{self, Role};
+use crate::trouble::Trouble;
 
 /// Committed offsets are stable when no transaction that sent some is open: as long as one may last, and a bit.
 const STABLE: Duration = Duration::from_secs(15);
@@ -33,14 +34,19 @@ pub(crate) struct Share {
 
 /// A member.
 pub(crate) struct Member {
+    cluster: Arc<Cluster>,
+    group: String,
     consumer: BaseConsumer<Rebalances>,
     topics: BTreeSet<String>,
 }
 
-#[derive(Default)]
-struct Rebalances(Mutex<Share>);
+struct Rebalances(Mutex<Share>, Arc<Trouble>);
 
-impl ClientContext for Rebalances {}
+impl ClientContext for Rebalances {
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.1.tell(&error, reason);
+    }
+}
 
 impl ConsumerContext for Rebalances {
     /// The eager protocol: all is revoked, then some is assigned. The partitions stay paused.
@@ -71,11 +77,14 @@ impl ConsumerContext for Rebalances {
 
 impl Member {
     /// Joins a group.
-    pub(crate) fn join(cluster: &Cluster, group: &str) -> Result<Self, LogError> {
+    pub(crate) fn join(cluster: &Arc<Cluster>, group: &str) -> Result<Self, LogError> {
         let config = settings::config(&cluster.options, Role::Member { group });
-        let consumer = config.create_with_context(Rebalances::default());
+        let consumer =
+            config.create_with_context(Rebalances(Mutex::default(), cluster.trouble.clone()));
         Ok(Member {
-            consumer: consumer.map_err(|e| error::log(&e))?,
+            cluster: cluster.clone(),
+            group: group.to_owned(),
+            consumer: consumer.map_err(|why| cluster.explain(Act::join(group), &why))?,
             topics: BTreeSet::new(),
         })
     }
@@ -86,15 +95,13 @@ impl Member {
             let names: Vec<&str> = topics.iter().map(String::as_str).collect();
             self.consumer
                 .subscribe(&names)
-                .map_err(|e| error::log(&e))?;
+                .map_err(|why| self.explain(&why))?;
             self.topics.clone_from(topics);
         }
         for _ in 0..POLLS {
             let before = lock(&self.consumer.context().0).epoch;
             match self.consumer.poll(Duration::ZERO) {
-                Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
-                    return Err(error::of_code(code));
-                }
+                Some(Err(why)) if lasts(&why) => return Err(self.explain(&why)),
                 // Anything else passes: brokers come back, and what is fetched here is not read.
                 Some(_) => {}
                 None if lock(&self.consumer.context().0).epoch == before => break,
@@ -116,10 +123,10 @@ impl Member {
         let found = self
             .consumer
             .committed_offsets(list, STABLE)
-            .map_err(|e| error::log(&e))?;
+            .map_err(|why| self.explain(&why))?;
         let mut committed = Vec::with_capacity(partitions.len());
         for element in found.elements() {
-            element.error().map_err(|e| error::log(&e))?;
+            element.error().map_err(|why| self.explain(&why))?;
             let offset = match element.offset() {
                 Offset::Offset(offset) => Some(offset),
                 _ => None,
@@ -129,4 +136,15 @@ impl Member {
         }
         Ok(committed)
     }
+
+    fn explain(&self, why: &KafkaError) -> LogError {
+        self.cluster.explain(Act::join(&self.group), why)
+    }
+}
+
+/// What no time mends.
+fn lasts(why: &KafkaError) -> bool {
+    let denied = |code: RDKafkaErrorCode| error::is_denied(code);
+    matches!(why, KafkaError::MessageConsumptionFatal(_))
+        || why.rdkafka_error_code().is_some_and(denied)
 }

@@ -4,17 +4,21 @@
 //! which rdkafka drops), the application's position in one partition, and a flush that does not wait in steps of 100 ms.
 
 use std::collections::VecDeque;
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ops::Range;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::{Duration, Instant};
 
 use mainstem_schemas::Batch;
+use rdkafka::ClientConfig;
 use rdkafka::bindings as sys;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
+
+use crate::trouble::Events;
 
 /// The queue of one partition of a consumer.
 pub(crate) struct Queue {
@@ -22,7 +26,7 @@ pub(crate) struct Queue {
     topic: CString,
     partition: i32,
     // Last, for the queue must be destroyed before the client.
-    consumer: Arc<BaseConsumer>,
+    consumer: Arc<BaseConsumer<Events>>,
 }
 
 // SAFETY: librdkafka's handles may be used and destroyed by any thread; a `Queue` owns its handle.
@@ -37,7 +41,11 @@ unsafe impl Send for Message {}
 impl Queue {
     /// Takes the partition's records out of the consumer's common queue; to be called before the partition is
     /// assigned. Nothing where the name holds a zero byte.
-    pub(crate) fn of(consumer: &Arc<BaseConsumer>, topic: &str, partition: i32) -> Option<Self> {
+    pub(crate) fn of(
+        consumer: &Arc<BaseConsumer<Events>>,
+        topic: &str,
+        partition: i32,
+    ) -> Option<Self> {
         let topic = CString::new(topic).ok()?;
         let client = consumer.client().native_ptr();
         // SAFETY: the client lives as long as the `Arc`; the name is copied by the callee. A null destination ends
@@ -223,6 +231,69 @@ pub(crate) fn flush<C: ProducerContext>(producer: &BaseProducer<C>, wait: Durati
     // SAFETY: the client lives as long as the producer that is borrowed.
     let code = unsafe { sys::rd_kafka_flush(producer.client().native_ptr(), wait) };
     code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
+}
+
+/// Connects once more to see why the broker's certificate is refused: OpenSSL's number of the error. librdkafka's own
+/// events do not tell an expired certificate from an unknown authority.
+pub(crate) fn certificate_error(config: &ClientConfig, wait: Duration) -> Option<i32> {
+    let config = config.create_native_config().ok()?;
+    let found = AtomicI32::new(0);
+    let mut text = [0; 256];
+    // SAFETY: the client takes the copy of the configuration over, if it comes to be, else we destroy it; `found` and
+    // `text` outlive the client, whose threads have ended when it is destroyed.
+    unsafe {
+        let copy = sys::rd_kafka_conf_dup(config.ptr());
+        sys::rd_kafka_conf_set_opaque(copy, ptr::from_ref(&found).cast_mut().cast());
+        // It has nothing new to say.
+        sys::rd_kafka_conf_set_log_cb(copy, None);
+        let set = sys::rd_kafka_conf_set_ssl_cert_verify_cb(copy, Some(note_certificate_error));
+        let kind = sys::rd_kafka_type_t::RD_KAFKA_CONSUMER;
+        let client = match set {
+            sys::rd_kafka_conf_res_t::RD_KAFKA_CONF_OK => {
+                sys::rd_kafka_new(kind, copy, text.as_mut_ptr(), text.len())
+            }
+            _ => ptr::null_mut(),
+        };
+        if client.is_null() {
+            sys::rd_kafka_conf_destroy(copy);
+            return None;
+        }
+        let deadline = Instant::now() + wait;
+        while found.load(Ordering::Acquire) == 0 && Instant::now() < deadline {
+            let mut metadata = ptr::null();
+            let code = sys::rd_kafka_metadata(client, 0, ptr::null_mut(), &mut metadata, 100);
+            if code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+                sys::rd_kafka_metadata_destroy(metadata);
+                break;
+            }
+        }
+        sys::rd_kafka_destroy(client);
+    }
+    Some(found.into_inner()).filter(|code| *code != 0)
+}
+
+/// Notes what OpenSSL thinks of a certificate, and agrees with it.
+///
+/// # Safety
+/// To be called by librdkafka, with the opaque pointer of [`certificate_error`].
+unsafe extern "C" fn note_certificate_error(
+    _client: *mut sys::rd_kafka_t,
+    _broker: *const c_char,
+    _id: i32,
+    error: *mut c_int,
+    _depth: c_int,
+    _certificate: *const c_char,
+    _size: usize,
+    _text: *mut c_char,
+    _text_size: usize,
+    found: *mut c_void,
+) -> c_int {
+    // SAFETY: librdkafka hands over a valid pointer to the error, and the opaque pointer that was set.
+    let (code, found) = unsafe { (*error, &*found.cast::<AtomicI32>()) };
+    if code != 0 {
+        found.store(code, Ordering::Release);
+    }
+    c_int::from(code == 0)
 }
 
 /// # Safety

@@ -8,13 +8,15 @@ use mainstem_kernel::log::{CommitError, LogError, Partition};
 use mainstem_schemas::Batch;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
 
 use crate::cluster::{Cluster, lock};
+use crate::error::{self, Act};
+use crate::native;
 use crate::settings::{self, MAX_RECORD, Role, TRANSACTION_MS};
-use crate::{error, native};
+use crate::trouble::Trouble;
 
 /// How long a step of a transaction is tried: beyond it the broker has aborted the transaction by itself.
 const PATIENCE: Duration = Duration::from_millis(TRANSACTION_MS);
@@ -39,6 +41,7 @@ type Written = Vec<(Partition, u64)>;
 
 /// Offsets that a transaction sends, each with the membership that may send them.
 pub(crate) struct Sent {
+    pub(crate) group: String,
     pub(crate) offsets: TopicPartitionList,
     pub(crate) member: Arc<ConsumerGroupMetadata>,
 }
@@ -47,23 +50,31 @@ pub(crate) struct Sent {
 pub(crate) struct Transactions {
     producer: BaseProducer<Failures>,
     cluster: Arc<Cluster>,
+    id: String,
     name: String,
     /// Why the producer writes nothing any more.
     spent: Option<CommitError>,
 }
 
-/// The first record that was not delivered.
-#[derive(Default)]
-struct Failures(Mutex<Option<RDKafkaErrorCode>>);
+/// The first record that was not delivered, and where to.
+struct Failures(Mutex<Option<Failure>>, Arc<Trouble>);
 
-impl ClientContext for Failures {}
+type Failure = (RDKafkaErrorCode, Partition);
+
+impl ClientContext for Failures {
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.1.tell(&error, reason);
+    }
+}
 
 impl ProducerContext for Failures {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let Err((why, _)) = result {
-            lock(&self.0).get_or_insert(why.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail));
+        if let Err((why, message)) = result {
+            let code = why.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+            let at = || Partition::new(message.topic(), message.partition().unsigned_abs());
+            lock(&self.0).get_or_insert_with(|| (code, at()));
         }
     }
 }
@@ -73,7 +84,9 @@ enum Stop {
     /// A step failed.
     Step(KafkaError),
     /// A record was not delivered.
-    Record(RDKafkaErrorCode),
+    Record(KafkaError, Partition),
+    /// A group's offset was not taken.
+    Offset(KafkaError, String),
 }
 
 impl From<KafkaError> for Stop {
@@ -87,17 +100,19 @@ impl Transactions {
     pub(crate) fn open(cluster: Arc<Cluster>, id: &str, name: String) -> Result<Self, LogError> {
         let config = settings::config(&cluster.options, Role::Producer { id });
         let producer: BaseProducer<Failures> = config
-            .create_with_context(Failures::default())
-            .map_err(|e| error::log(&e))?;
+            .create_with_context(Failures(Mutex::default(), cluster.trouble.clone()))
+            .map_err(|why| cluster.explain(Act::own(id), &why))?;
         let deadline = Instant::now() + END;
         while let Err(why) = producer.init_transactions(PATIENCE) {
             if !facts(&why).retriable || Instant::now() > deadline {
-                return Err(error::log(&why));
+                producer.poll(Duration::ZERO);
+                return Err(cluster.explain(Act::own(id), &why));
             }
         }
         Ok(Transactions {
             producer,
             cluster,
+            id: id.to_owned(),
             name,
             spent: None,
         })
@@ -151,10 +166,11 @@ impl Transactions {
         self.flush(deadline)?;
         let written = self.written(records);
         for sent in offsets {
-            self.retry(deadline, || {
+            let refused = self.retry(deadline, || {
                 self.producer
                     .send_offsets_to_transaction(&sent.offsets, &sent.member, PATIENCE)
-            })?;
+            });
+            refused.map_err(|why| Stop::Offset(why, sent.group.clone()))?;
         }
         Ok(written)
     }
@@ -216,16 +232,31 @@ impl Transactions {
         loop {
             let done = native::flush(&self.producer, STEP);
             self.producer.poll(Duration::ZERO);
-            if let Some(code) = *lock(&self.producer.context().0) {
-                return Err(Stop::Record(code));
+            // Not locked below: the callback of a delivery takes the lock.
+            let failure = lock(&self.producer.context().0).clone();
+            if let Some(failure) = failure {
+                return Err(self.undelivered(failure));
             }
             if done {
                 return Ok(());
             }
             if Instant::now() > deadline {
-                return Err(Stop::Record(RDKafkaErrorCode::MessageTimedOut));
+                let late = RDKafkaErrorCode::MessageTimedOut;
+                return Err(Stop::Step(KafkaError::MessageProduction(late)));
             }
         }
+    }
+
+    /// Why a record was not delivered. Records are purged when the transaction is past saving for a reason that only its
+    /// next step tells: librdkafka refuses to commit it, and says why.
+    fn undelivered(&self, (code, at): Failure) -> Stop {
+        use RDKafkaErrorCode as Code;
+        let told = match code {
+            Code::PurgeQueue | Code::PurgeInflight => self.producer.commit_transaction(PATIENCE),
+            _ => Ok(()),
+        };
+        let why = told.err();
+        Stop::Record(why.unwrap_or(KafkaError::MessageProduction(code)), at)
     }
 
     fn retry(
@@ -254,22 +285,40 @@ impl Transactions {
 
     /// Aborts, and says what that means for the caller.
     fn abort(&mut self, stop: Stop) -> CommitError {
-        if let Stop::Step(why) = &stop
-            && facts(why).fatal
-        {
+        let (Stop::Step(why) | Stop::Offset(why, _) | Stop::Record(why, _)) = &stop;
+        if facts(why).fatal {
             return self.spend(why);
         }
         let end = Instant::now() + END;
-        if let Err(why) = self.retry(end, || self.producer.abort_transaction(PATIENCE)) {
-            return self.spend(&why);
+        let aborted = self.retry(end, || self.producer.abort_transaction(PATIENCE));
+        let refused = self.refused(&stop);
+        match (aborted, &refused) {
+            (Ok(()), _) => refused,
+            // Without the permission to write nothing was begun that could be aborted: Kafka takes the abort amiss.
+            (Err(_), CommitError::Log(_)) => {
+                self.spent = Some(refused.clone());
+                refused
+            }
+            (Err(why), _) => self.spend(&why),
         }
-        let why = match stop {
-            Stop::Step(why) => why,
-            Stop::Record(code) => KafkaError::MessageProduction(code),
+    }
+
+    /// What an aborted transaction means for the caller.
+    fn refused(&self, stop: &Stop) -> CommitError {
+        let (why, act) = match stop {
+            Stop::Step(why) => (why.clone(), Act::own(&self.id)),
+            Stop::Record(why, at) => (why.clone(), Act::write(at)),
+            Stop::Offset(why, group) => (why.clone(), Act::join(group)),
         };
+        self.producer.poll(Duration::ZERO);
         match why.rdkafka_error_code() {
             Some(code) if error::is_fenced(code) => CommitError::Fenced(self.name.clone()),
-            Some(RDKafkaErrorCode::MessageSizeTooLarge) => CommitError::Log(error::log(&why)),
+            Some(code) if error::is_lasting(code) => {
+                CommitError::Log(self.cluster.explain(act, &why))
+            }
+            Some(code) if error::is_unanswered(code) => {
+                CommitError::Aborted(self.cluster.explain(act, &why).to_string())
+            }
             _ => CommitError::Aborted(why.to_string()),
         }
     }

@@ -13,13 +13,15 @@ use std::time::{Duration, Instant};
 use mainstem_kernel::log::{FetchLimit, LogError, Partition, Reader};
 use mainstem_schemas::Batch;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::cluster::{Cluster, PATIENCE};
+use crate::error::Act;
 use crate::native::{Message, Queue};
 use crate::settings::{self, Role};
-use crate::{error, watch::Watch};
+use crate::trouble::Events;
+use crate::watch::Watch;
 
 /// Messages taken at one call: 256 to 2,000 are equally fast (measured), and what is over a limit waits in memory.
 const CHUNK: usize = 512;
@@ -31,7 +33,7 @@ const STEP: Duration = Duration::from_millis(2);
 pub(crate) struct KafkaReader {
     // Before the consumer, which must outlive its queues.
     places: BTreeMap<Partition, Place>,
-    consumer: Arc<BaseConsumer>,
+    consumer: Arc<BaseConsumer<Events>>,
     cluster: Arc<Cluster>,
     watch: Arc<Watch>,
     /// Ends as of the last look.
@@ -55,7 +57,9 @@ struct Place {
 impl KafkaReader {
     pub(crate) fn open(cluster: Arc<Cluster>, watch: Arc<Watch>) -> Result<Self, LogError> {
         let config = settings::config(&cluster.options, Role::Reader);
-        let consumer: BaseConsumer = config.create().map_err(|e| error::log(&e))?;
+        let consumer = config.create_with_context(Events(cluster.trouble.clone()));
+        let consumer: BaseConsumer<Events> =
+            consumer.map_err(|why| cluster.explain(Act::connect(), &why))?;
         Ok(KafkaReader {
             places: BTreeMap::new(),
             consumer: Arc::new(consumer),
@@ -98,7 +102,8 @@ impl KafkaReader {
     /// Lets librdkafka fetch from `from` on.
     fn go(&mut self, partition: &Partition, from: u64) -> Result<(), LogError> {
         let (topic, index) = (partition.topic.as_ref(), partition.index as i32);
-        let fail = |why| error::of_partition(partition, &why);
+        let cluster = self.cluster.clone();
+        let fail = |why| cluster.explain(Act::read(partition), &why);
         if let Some(place) = self.places.get_mut(partition) {
             place.held.clear();
             let sought = self
@@ -157,7 +162,8 @@ impl KafkaReader {
             // Errors of the client as a whole: a broker that is gone comes back, or the deadline passes.
             let _ = self.consumer.poll(Duration::ZERO);
             if Instant::now() > deadline {
-                return Err(error::of_code(RDKafkaErrorCode::OperationTimedOut));
+                let why = KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut);
+                return Err(self.cluster.explain(Act::read(partition), &why));
             }
         }
     }
@@ -175,10 +181,8 @@ impl KafkaReader {
                 earliest,
             });
         }
-        if error::is_unknown(code) {
-            return Err(LogError::UnknownTopic(partition.clone()));
-        }
-        Err(error::of_code(code))
+        let why = KafkaError::MessageConsumption(code);
+        Err(self.cluster.explain(Act::read(partition), &why))
     }
 }
 

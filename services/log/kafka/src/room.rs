@@ -10,7 +10,7 @@ use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::cluster::Cluster;
-use crate::error;
+use crate::error::Act;
 use crate::heads::{Head, Heads};
 use crate::membership::{Member, Share};
 use crate::producer::Sent;
@@ -26,6 +26,8 @@ pub(crate) struct Hung {
 
 /// A room's group.
 pub(crate) struct Room {
+    group: String,
+    cluster: Arc<Cluster>,
     member: Member,
     share: Share,
     /// The assignment that `leads` were read under.
@@ -51,8 +53,10 @@ pub(crate) enum Hands {
 }
 
 impl Room {
-    pub(crate) fn join(cluster: &Cluster, group: &str) -> Result<Self, LogError> {
+    pub(crate) fn join(cluster: &Arc<Cluster>, group: &str) -> Result<Self, LogError> {
         Ok(Room {
+            group: group.to_owned(),
+            cluster: cluster.clone(),
             member: Member::join(cluster, group)?,
             share: Share::default(),
             read: 0,
@@ -157,11 +161,16 @@ impl Room {
             let mut element = offsets.add_partition(&partition.topic, partition.index as i32);
             element
                 .set_offset(Offset::Offset(lead.offset))
-                .map_err(|e| error::log(&e))?;
+                .map_err(|why| self.cluster.explain(Act::join(&self.group), &why))?;
             element.set_metadata(lead.heads.encode());
         }
         let member = self.membership().filter(|_| offsets.count() > 0);
-        Ok(member.map(|member| Sent { offsets, member }))
+        let group = self.group.clone();
+        Ok(member.map(|member| Sent {
+            group,
+            offsets,
+            member,
+        }))
     }
 }
 

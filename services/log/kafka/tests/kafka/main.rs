@@ -9,8 +9,10 @@
 mod faults;
 mod fences;
 mod figures;
+mod secured;
 mod support;
 mod takeover;
+mod topics;
 
 use mainstem_kernel::Log;
 use mainstem_kernel::log::{Partition, TopicSpec};

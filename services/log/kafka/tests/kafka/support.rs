@@ -25,6 +25,12 @@ pub fn run_name(prefix: &str) -> String {
     format!("{prefix}-{}-{count}", now.as_millis())
 }
 
+/// Sessions for tests.
+pub const SHORT: [(&str, &str); 2] = [
+    ("session.timeout.ms", "2000"),
+    ("heartbeat.interval.ms", "100"),
+];
+
 /// Connects with sessions as short as tests want them.
 pub fn connect(broker: &Broker, project: &str) -> KafkaLog {
     connect_with(broker, project, &[])
@@ -32,16 +38,20 @@ pub fn connect(broker: &Broker, project: &str) -> KafkaLog {
 
 /// The same with further settings.
 pub fn connect_with(broker: &Broker, project: &str, settings: &[(&str, &str)]) -> KafkaLog {
-    let mut options = Options::new(broker.bootstrap(), project);
-    let short = [
-        ("session.timeout.ms", "2000"),
-        ("heartbeat.interval.ms", "100"),
-    ];
-    for (key, value) in short.iter().chain(settings) {
-        options
-            .settings
-            .insert((*key).to_owned(), (*value).to_owned());
-    }
+    connect_to(broker.bootstrap(), project, |options| {
+        for (key, value) in settings {
+            let (key, value) = ((*key).to_owned(), (*value).to_owned());
+            options.settings.insert(key, value);
+        }
+    })
+}
+
+/// The same at any brokers, with whatever else is to be.
+pub fn connect_to(brokers: &str, project: &str, more: impl FnOnce(&mut Options)) -> KafkaLog {
+    let mut options = Options::new(brokers, project);
+    let short = SHORT.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    options.settings.extend(short);
+    more(&mut options);
     KafkaLog::connect(options).unwrap()
 }
 
@@ -56,6 +66,11 @@ impl Room {
     pub fn new(broker: &'static Broker, name: &str, leads: u32, settings: &[(&str, &str)]) -> Self {
         let project = run_name(name);
         let log = connect_with(broker, &project, settings);
+        Room::of(project, log, leads)
+    }
+
+    /// The same in a project on any log.
+    pub fn of(project: String, log: KafkaLog, leads: u32) -> Self {
         let topic = |name: &str, partitions| TopicSpec {
             name: format!("{project}.{name}"),
             partitions,
