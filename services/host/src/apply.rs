@@ -15,6 +15,9 @@ use mainstem_schemas::{Batch, Catalog, Envelope, EventId, Millis, topics};
 
 use crate::store::{Store, StoreError};
 
+/// Name of the writer that allots schema ids: applies and registries fence each other by it.
+pub(crate) const WRITER: &str = "apply";
+
 /// What applying a definition changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Plan {
@@ -130,7 +133,7 @@ pub fn apply(
     now: Millis,
 ) -> Result<Plan, ApplyError> {
     // The writer first: what another apply has planned on the same definitions can then not be appended any more.
-    let mut writer = store.log.writer("apply")?;
+    let mut writer = store.log.writer(WRITER)?;
     let (project, plan) = planned(&store.definitions()?, project)?;
     store.log.create_topics(&topics_of(&project))?;
     let mut catalog = store.catalog(&project.name)?;

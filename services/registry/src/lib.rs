@@ -1,0 +1,30 @@
+//! The schema registry, without a socket: what Confluent's API means, as a fold of the log.
+//!
+//! The facts of the topic `schemas` come in ([`Registry::take`]); questions are answered from the state they fold to
+//! ([`read`](Registry)), and requests become the facts that would follow ([`Register`], [`Registry::delete_subject`] …), which
+//! the caller appends. Nothing here reads a clock or a log, so two registries that took the same facts answer alike.
+//!
+//! | Here | What |
+//! |---|---|
+//! | `state` | subjects, versions, ids, levels and modes |
+//! | `ask` | requests: from what a client wants to the fact that says so |
+//! | `compatibility` | which field keeps one schema from reading another's records |
+//! | `avro` | schemas as resolution sees them: named types, promotions, no logical types |
+//! | `text` | the text of a schema: minified, normalised, its references put in |
+//!
+//! The gateway of `services/host` serves it; `client` asks another's.
+#![forbid(unsafe_code)]
+
+mod ask;
+mod avro;
+mod compatibility;
+mod error;
+mod state;
+mod text;
+
+pub use ask::{Against, Readable, Register, Wish};
+pub use avro::{Invalid, Types};
+pub use compatibility::{Incompatibility, Which, can_read};
+pub use error::RegistryError;
+pub use state::{Registered, Registry, Schema};
+pub use text::record_name;
