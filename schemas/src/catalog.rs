@@ -100,19 +100,20 @@ impl Catalog {
         }
     }
 
-    /// Takes a registration of the product. The first fact of an id wins: ids are immutable.
+    /// Takes a registration of the product. The first fact of an id wins: ids are immutable. A subject goes back to an
+    /// older id where an outside registry gives the same schema the same id again.
     pub fn register(&mut self, event: SchemaRegistered) {
-        let (id, subject) = (event.id, event.subject.clone());
-        if self.know(event) {
-            self.latest.insert(subject, id);
+        let known = self.schemas.get(&event.id);
+        if known.is_none_or(|known| known.text == event.schema) {
+            self.latest.insert(event.subject.clone(), event.id);
         }
+        self.know(event);
     }
 
-    /// Whether the id was free.
-    fn know(&mut self, event: SchemaRegistered) -> bool {
+    fn know(&mut self, event: SchemaRegistered) {
         let name = record_name(&event.schema).unwrap_or_else(|| event.subject.clone());
         let Entry::Vacant(fresh) = self.schemas.entry(event.id) else {
-            return false;
+            return;
         };
         fresh.insert(Known {
             name,
@@ -122,7 +123,6 @@ impl Catalog {
             parsed: OnceLock::new(),
             is_contract: OnceLock::new(),
         });
-        true
     }
 
     /// The schema of an id.

@@ -26,5 +26,14 @@ pub use ask::{Against, Readable, Register, Wish};
 pub use avro::{Invalid, Types};
 pub use compatibility::{Incompatibility, Which, can_read};
 pub use error::RegistryError;
-pub use state::{Registered, Registry, Schema};
+pub use state::{Registered, Registry, Schema, own_subject};
 pub use text::record_name;
+
+/// Who gives the product's schemas their ids, where the log does not.
+pub trait Ids {
+    /// The id of a schema, which is registered under the subject where it is new.
+    ///
+    /// # Errors
+    /// Why there is none, and what to do.
+    fn id(&mut self, subject: &str, schema: &str) -> Result<u32, String>;
+}

@@ -5,6 +5,7 @@
 //! name, for most control topics hold several types; and, where a topic holds one type only, under `<topic>-value` too.
 //! Of all of these only arrivals take versions of clients: the others are written by the product alone.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use mainstem_schemas::catalog::SchemaRegistered;
@@ -120,20 +121,25 @@ impl Registry {
     }
 
     fn take_own(&mut self, event: SchemaRegistered) {
-        let (room, object) = event.subject.split_once('.').unwrap_or(("", ""));
-        let subject = match room {
-            "arrivals" | "features" => format!("{}.{room}.{object}-value", self.project),
-            _ => record_name(&event.schema).unwrap_or_else(|| event.subject.clone()),
-        };
-        let id = event.id;
-        if !self.know(id, &event.schema, Vec::new(), None) {
+        let (id, subject) = (
+            event.id,
+            own_subject(&self.project, &event.subject, &event.schema),
+        );
+        let text = self.know(id, &event.schema, Vec::new(), None);
+        if self.schemas.get(&id).is_none_or(|known| known.text != text) {
             return;
         }
         let (hidden, own) = (false, true);
         let subject = self.subjects.entry(subject).or_default();
-        subject
-            .versions
-            .insert(subject.next(), Version { id, hidden, own });
+        if subject
+            .shown(true)
+            .next_back()
+            .is_none_or(|(_, last)| last.id != id)
+        {
+            subject
+                .versions
+                .insert(subject.next(), Version { id, hidden, own });
+        }
     }
 
     fn take_asked(&mut self, fact: RegistryFact) {
@@ -182,30 +188,26 @@ impl Registry {
             .or_insert(Version { id, hidden, own });
     }
 
-    /// The first fact of an id wins, as everywhere.
+    /// The first fact of an id wins, as everywhere. Gives the text as it is kept.
     fn know(
         &mut self,
         id: u32,
         schema: &str,
         references: Vec<Reference>,
         whole: Option<String>,
-    ) -> bool {
-        if self.schemas.contains_key(&id) {
-            return false;
-        }
+    ) -> String {
         let text = minified(schema).unwrap_or_else(|_| schema.to_owned());
-        self.ids
-            .entry((text.clone(), references.clone()))
-            .or_insert(id);
-        self.schemas.insert(
-            id,
-            Schema {
-                text,
+        if let Entry::Vacant(fresh) = self.schemas.entry(id) {
+            self.ids
+                .entry((text.clone(), references.clone()))
+                .or_insert(id);
+            fresh.insert(Schema {
+                text: text.clone(),
                 references,
                 whole,
-            },
-        );
-        true
+            });
+        }
+        text
     }
 
     fn drop_empty(&mut self, subject: &str) {
@@ -448,6 +450,15 @@ impl Registry {
     #[must_use]
     pub fn own_mode(&self, subject: &str) -> Option<Mode> {
         self.modes.get(&Some(subject.to_owned())).copied()
+    }
+}
+
+/// The subject that clients look for of a schema that the product registers under a name of its own.
+#[must_use]
+pub fn own_subject(project: &str, name: &str, schema: &str) -> String {
+    match name.split_once('.') {
+        Some(("arrivals" | "features", _)) => format!("{project}.{name}-value"),
+        _ => record_name(schema).unwrap_or_else(|| name.to_owned()),
     }
 }
 

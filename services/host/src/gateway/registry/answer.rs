@@ -196,6 +196,9 @@ pub(super) struct Sent {
     references: Option<Vec<Reference>>,
     id: Option<i64>,
     version: Option<i64>,
+    /// What contracts on data may say beside the schema: not kept here, and not to be lost in silence.
+    metadata: Option<Value>,
+    rule_set: Option<Value>,
 }
 
 impl Sent {
@@ -205,6 +208,10 @@ impl Sent {
             kind: "AVRO".into(),
             why: why.into(),
         };
+        if self.metadata.is_some() || self.rule_set.is_some() {
+            let why = "this registry keeps no metadata and no rules; leave them out";
+            return Err(invalid(why));
+        }
         let number =
             |given: Option<i64>| given.and_then(|n| u32::try_from(n).ok()).filter(|n| *n > 0);
         Ok(Wish {

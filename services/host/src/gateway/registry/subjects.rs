@@ -20,7 +20,9 @@ type Place = Path<(String, String)>;
 pub(super) async fn list(State(gateway): Shared, request: Request) -> Told {
     let query = Query::of(&request);
     ask(gateway, move |view| {
-        let (deleted, only) = (query.flag("deleted"), query.flag("deletedOnly"));
+        // The Python client writes the second in its own way.
+        let only = query.flag("deletedOnly") || query.flag("deleted_only");
+        let deleted = query.flag("deleted");
         let prefix = query.text("subjectPrefix");
         Ok(json!(
             query.page(view.registry.subjects(prefix, deleted, only))
