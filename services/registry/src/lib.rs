@@ -17,6 +17,8 @@
 
 mod ask;
 mod avro;
+#[cfg(feature = "client")]
+pub mod client;
 mod compatibility;
 mod error;
 mod state;
