@@ -35,10 +35,11 @@ pub(super) fn read(
         from = last + 1;
         for record in batch.iter() {
             match schema(record.value.unwrap_or_default()) {
-                Ok(fact) => facts.put(fact),
-                Err((fact, why)) => {
+                (Some(fact), None) => facts.put(fact),
+                (fact, why) => {
                     facts.0.push(fact);
                     let (from, next) = (record.offset, record.offset + 1);
+                    let why = why.unwrap_or_default();
                     found.hole(&partition, Hole { from, next, why });
                 }
             }
@@ -83,10 +84,12 @@ fn renumber(fact: &mut SchemaFact, id: u32) {
     }
 }
 
-/// A fact, or why it is none and what stands in for it.
-fn schema(value: &[u8]) -> Result<SchemaFact, (Option<SchemaFact>, String)> {
-    let mut fact = SchemaFact::read(value)
-        .map_err(|error| (None, format!("no registration of a schema: {error}")))?;
+/// The fact that a record is or what stands in for it, and what is wrong with it.
+fn schema(value: &[u8]) -> (Option<SchemaFact>, Option<String>) {
+    let mut fact = match SchemaFact::read(value) {
+        Ok(fact) => fact,
+        Err(error) => return (None, Some(format!("no registration of a schema: {error}"))),
+    };
     let (id, subject, wanted, text) = match &mut fact {
         SchemaFact::Registered(event) => {
             let SchemaRegistered {
@@ -101,16 +104,16 @@ fn schema(value: &[u8]) -> Result<SchemaFact, (Option<SchemaFact>, String)> {
             let text = version.whole.as_mut().unwrap_or(&mut version.schema);
             (version.id, &version.subject, version.fingerprint, text)
         }
-        SchemaFact::Registry(_) => return Ok(fact),
+        SchemaFact::Registry(_) => return (Some(fact), None),
     };
     if fingerprint(text).as_ref() == Ok(&wanted) {
-        return Ok(fact);
+        return (Some(fact), None);
     }
     let why = format!("schema {id} of {subject} does not have its fingerprint");
     if let Some(contract) = contract(&wanted) {
         *text = contract.into();
     }
-    Err((Some(fact), why))
+    (Some(fact), Some(why))
 }
 
 fn contract(wanted: &Digest) -> Option<&'static str> {

@@ -13,6 +13,7 @@ mod client;
 mod world;
 
 mod evolution;
+mod outside;
 mod together;
 
 use std::path::{Path, PathBuf};
