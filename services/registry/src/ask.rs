@@ -11,8 +11,9 @@ use crate::error::RegistryError;
 use crate::state::{Registered, Registry, Schema, Version};
 use crate::text::{minified, normalised, record_name, whole};
 
-/// Largest id: clients hold it in 32 bits with a sign.
-const MAX_ID: u32 = i32::MAX as u32;
+/// Largest id and version that may be imported: clients hold them in 32 bits with a sign, and those that are given after it
+/// must fit too.
+const MAX_IMPORTED: u32 = 2_000_000_000;
 
 /// Bytes of a schema with its references: it goes into one record, of which a broker takes 1 MiB by default, twice where it
 /// has references.
@@ -130,7 +131,12 @@ impl Registry {
             return refuse(format!("Subject {subject} is not in import mode"));
         }
         let taken = self.schemas.get(&id).is_some_and(|other| other != schema);
-        if taken || id == 0 || id > MAX_ID {
+        if id == 0 || id > MAX_IMPORTED {
+            return refuse(format!(
+                "Id {id} cannot be imported; {MAX_IMPORTED} is the largest"
+            ));
+        }
+        if taken {
             return refuse(format!(
                 "Overwrite new schema with id {id} is not permitted."
             ));
@@ -139,7 +145,7 @@ impl Registry {
         let is_there = self
             .subject(subject)
             .is_some_and(|found| found.versions.contains_key(&version));
-        if is_there || version == 0 || version > MAX_ID {
+        if is_there || version == 0 || version > MAX_IMPORTED {
             return refuse(format!(
                 "Version {version} of subject {subject} is there already; import another"
             ));

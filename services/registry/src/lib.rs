@@ -1,8 +1,8 @@
 //! The schema registry, without a socket: what Confluent's API means, as a fold of the log.
 //!
-//! The facts of the topic `schemas` come in ([`Registry::take`]); questions are answered from the state they fold to
-//! ([`read`](Registry)), and requests become the facts that would follow ([`Register`], [`Registry::delete_subject`] …), which
-//! the caller appends. Nothing here reads a clock or a log, so two registries that took the same facts answer alike.
+//! The facts of the topic `schemas` come in ([`Registry::take`]); questions are answered from the state that they fold to
+//! ([`Registry::version`] …), and requests become the facts that would follow ([`Registry::register`] …), which the caller
+//! appends. Nothing here reads a clock or a log, so two registries that took the same facts answer alike.
 //!
 //! | Here | What |
 //! |---|---|
@@ -12,7 +12,9 @@
 //! | `avro` | schemas as resolution sees them: named types, promotions, no logical types |
 //! | `text` | the text of a schema: minified, normalised, its references put in |
 //!
-//! The gateway of `services/host` serves it; `client` asks another's.
+//! | `client` | what asks an outside registry instead; a feature, for it brings HTTP and TLS |
+//!
+//! The gateway of `services/host` serves it, and is the next room.
 #![forbid(unsafe_code)]
 
 mod ask;

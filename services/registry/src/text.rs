@@ -66,7 +66,8 @@ fn normal_object(object: &Map<String, Value>, namespace: &str) -> Value {
         let value = match (key.as_str(), &name) {
             ("namespace", Some(_)) => continue,
             ("name", Some(name)) => Value::String(name.clone()),
-            ("type", None) | ("items" | "values", _) => normal(value, inner),
+            ("type", None) if !matches!(kind_name, "array" | "map") => normal(value, inner),
+            ("items" | "values", _) => normal(value, inner),
             ("fields", Some(_)) => {
                 let fields = value.as_array().into_iter().flatten();
                 fields
@@ -247,6 +248,23 @@ mod tests {
         assert!(Types::parse(&normalised(one).unwrap()).is_ok());
         let changed = other.replace("\"default\":\"\",", "");
         assert_ne!(normalised(one).unwrap(), normalised(&changed).unwrap());
+    }
+
+    #[test]
+    fn a_normalised_text_is_the_same_schema() {
+        let more = r#"{"type":"record","name":"a.R","fields":[{"name":"x","type":{"type":"array","items":
+            {"type":"map","values":["null",{"type":"record","name":"S","fields":[{"name":"r","type":["null","R"]}]}]}}},
+            {"name":"t","type":{"type":"long","logicalType":"timestamp-millis"}}]}"#;
+        let contracts = mainstem_schemas::events::CONTRACTS
+            .iter()
+            .map(|(_, avsc)| *avsc);
+        for text in contracts.chain([more]) {
+            let normal = normalised(text).unwrap();
+            let same = Types::parse(&normal).unwrap_or_else(|why| panic!("{normal}: {why}"));
+            assert_eq!(same, Types::parse(text).unwrap());
+            assert_eq!(normalised(&normal).unwrap(), normal);
+            assert_eq!(normal.contains("logicalType"), text.contains("logicalType"));
+        }
     }
 
     #[test]

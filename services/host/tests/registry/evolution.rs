@@ -63,7 +63,10 @@ fn write(shop: &Shop, customer: &str, id: u32, body: &[u8]) {
     writer.append(&[(at, batch)]).unwrap();
 }
 
-fn body(parts: &[&dyn Fn(&mut Vec<u8>)]) -> Vec<u8> {
+/// Appends a field.
+type Part<'a> = &'a dyn Fn(&mut Vec<u8>);
+
+fn body(parts: &[Part<'_>]) -> Vec<u8> {
     let mut body = Vec::new();
     parts.iter().for_each(|part| part(&mut body));
     body

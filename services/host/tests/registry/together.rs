@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::thread;
 
-use mainstem_host::apply;
+use mainstem_host::{apply, gateway};
 use mainstem_kernel::worker::for_each;
 use mainstem_schemas::registry::{RegistryFact, SchemaFact};
 use serde_json::json;
@@ -77,4 +77,20 @@ fn no_id_is_given_twice() {
     );
     one.0.stop();
     two.0.stop();
+}
+
+#[test]
+fn without_a_project_it_is_said_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = mainstem_host::Store::open(dir.path()).unwrap();
+    let handle = gateway::start(&store, &gateway::Options { port: 0 }).unwrap();
+    let refused = get(handle.address(), "/subjects");
+    assert_eq!(refused.status, 500, "{}", refused.body);
+    let told = refused.json();
+    assert_eq!(told["error_code"], 50001);
+    assert!(
+        told["message"].to_string().contains("mainstem apply"),
+        "{told}"
+    );
+    handle.stop();
 }

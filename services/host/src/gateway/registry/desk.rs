@@ -101,8 +101,9 @@ impl Desk {
         for _ in 0..TRIES {
             let mut writer = store.log.writer(apply::WRITER).map_err(StoreError::from)?;
             let now = Seen::now(&mut seen, store, projects)?;
-            let (Some(fact), told) = plan(&now.view())? else {
-                return Ok(plan(&now.view())?.1);
+            let (fact, told) = plan(&now.view())?;
+            let Some(fact) = fact else {
+                return Ok(told);
             };
             match writer.append(&[(now.at.clone(), record(&fact)?)]) {
                 Ok(()) => return Ok(told),
