@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::events::CONTRACTS;
+use crate::registry::{RegistryFact, SchemaFact};
 
 /// A schema got its id: the one event in plain JSON, for it is needed to read the others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,13 +83,38 @@ pub struct NotAvro {
 }
 
 impl Catalog {
-    /// Takes an event of the topic `schemas`. The first event of an id wins: ids are immutable.
+    /// Takes a fact of the topic `schemas`. A client's version can be read from now on and is no subject's latest: what
+    /// the product writes with is its own to say.
+    pub fn take(&mut self, fact: SchemaFact) {
+        match fact {
+            SchemaFact::Registered(event) => self.register(event),
+            SchemaFact::Registry(RegistryFact::VersionRegistered(version)) => {
+                self.know(SchemaRegistered {
+                    schema: version.text().to_owned(),
+                    id: version.id,
+                    subject: version.subject,
+                    fingerprint: version.fingerprint,
+                });
+            }
+            SchemaFact::Registry(_) => {}
+        }
+    }
+
+    /// Takes a registration of the product. The first fact of an id wins: ids are immutable. A subject goes back to an
+    /// older id where an outside registry gives the same schema the same id again.
     pub fn register(&mut self, event: SchemaRegistered) {
+        let known = self.schemas.get(&event.id);
+        if known.is_none_or(|known| known.text == event.schema) {
+            self.latest.insert(event.subject.clone(), event.id);
+        }
+        self.know(event);
+    }
+
+    fn know(&mut self, event: SchemaRegistered) {
         let name = record_name(&event.schema).unwrap_or_else(|| event.subject.clone());
         let Entry::Vacant(fresh) = self.schemas.entry(event.id) else {
             return;
         };
-        self.latest.insert(event.subject.clone(), event.id);
         fresh.insert(Known {
             name,
             subject: event.subject,
@@ -116,6 +142,13 @@ impl Catalog {
         self.schemas.iter().map(|(id, known)| (*id, known))
     }
 
+    /// The first id that nobody has.
+    #[must_use]
+    pub fn next_id(&self) -> u32 {
+        let last = self.schemas.keys().next_back();
+        last.map_or(1, |last| last.saturating_add(1))
+    }
+
     /// The event that would register a schema under the next id, or nothing where it is the subject's latest.
     ///
     /// # Errors
@@ -129,9 +162,8 @@ impl Catalog {
         if latest.is_some_and(|known| known.fingerprint == fingerprint) {
             return Ok(None);
         }
-        let id = self.schemas.keys().next_back().map_or(1, |last| last + 1);
         Ok(Some(SchemaRegistered {
-            id,
+            id: self.next_id(),
             subject: subject.into(),
             fingerprint,
             schema: schema.into(),
@@ -175,6 +207,28 @@ fn record_name(schema: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A client may register any name, also one of the product's.
+    #[test]
+    fn a_clients_version_is_read_and_never_written_with() {
+        let schema = r#"{"type":"record","name":"Turn","fields":[]}"#;
+        let mut catalog = Catalog::default();
+        catalog.register_contracts().unwrap();
+        let (id, ours) = (catalog.next_id(), catalog.id_of("Turn"));
+        catalog.take(SchemaFact::Registry(RegistryFact::VersionRegistered(
+            crate::registry::VersionRegistered {
+                subject: "Turn".into(),
+                version: 1,
+                id,
+                fingerprint: fingerprint(schema).unwrap(),
+                schema: "a text with references".into(),
+                references: Vec::new(),
+                whole: Some(schema.into()),
+            },
+        )));
+        assert!(catalog.known(id).unwrap().schema().is_ok());
+        assert_eq!((catalog.id_of("Turn"), catalog.next_id()), (ours, id + 1));
+    }
 
     #[test]
     fn the_first_schema_of_an_id_stays_and_no_subject_moves_to_anothers() {

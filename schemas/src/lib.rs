@@ -19,6 +19,7 @@ pub mod events;
 pub mod id;
 pub mod partition;
 pub mod record;
+pub mod registry;
 pub mod time;
 pub mod topics;
 pub mod wire;

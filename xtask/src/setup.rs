@@ -30,8 +30,9 @@ pub fn kafka() -> Result<(), String> {
     if std::env::var_os("MAINSTEM_TEST_KAFKA").is_some() {
         return Ok(());
     }
-    if !answers("java", "-version") || !answers("mvn", "--version") {
-        install(&["default-jre-headless", "maven"])?;
+    // The compiler too: a test's plain Java consumer is launched from its source.
+    if !answers("javac", "-version") || !answers("mvn", "--version") {
+        install(&["default-jdk-headless", "maven"])?;
     }
     mainstem_test_broker::fetch_jars()
         .map(|jars| eprintln!("xtask: Kafka's jars lie in {}", jars.display()))

@@ -7,13 +7,21 @@ mod tests;
 use mainstem_columns::{source_schema, view_schema};
 use mainstem_kernel::log::{CommitError, LogError, Partition};
 use mainstem_project::keep_numbers;
+use mainstem_registry::{Ids, own_subject};
 use mainstem_rooms::topology::topics_of;
 use mainstem_schemas::catalog::NotAvro;
 use mainstem_schemas::definition::Project;
-use mainstem_schemas::events::{DefinitionApplied, Event, Unreadable};
+use mainstem_schemas::events::{CONTRACTS, DefinitionApplied, Event, Unreadable};
+use mainstem_schemas::registry::{Mode, RegistryFact};
 use mainstem_schemas::{Batch, Catalog, Envelope, EventId, Millis, topics};
 
 use crate::store::{Store, StoreError};
+
+/// Name of the writer that allots schema ids: applies and registries fence each other by it.
+pub(crate) const WRITER: &str = "apply";
+
+/// Writers that an apply may lose to clients of the registry, each of which then writes one schema and is done.
+const TRIES: usize = 32;
 
 /// What applying a definition changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +54,14 @@ pub enum ApplyError {
     /// A schema is not Avro.
     #[error(transparent)]
     NotAvro(#[from] NotAvro),
+    /// The outside registry gave no id.
+    #[error("the schema registry gave {subject} no id: {why}")]
+    NoId {
+        /// Subject.
+        subject: String,
+        /// Its words, and what to do.
+        why: String,
+    },
     /// The definition could not be written.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
@@ -119,7 +135,7 @@ fn compare<T: PartialEq>(
     lines.extend(gone.map(|name| format!("- {kind} {name}: its tasks stop, its topics stay")));
 }
 
-/// Applies a definition; one that is in force already changes nothing.
+/// Applies a definition; one that is in force already changes nothing. Schemas get their ids from the log.
 ///
 /// # Errors
 /// [`ApplyError`]; nothing is written then, but for topics, which harm nobody.
@@ -129,35 +145,78 @@ pub fn apply(
     actor: &str,
     now: Millis,
 ) -> Result<Plan, ApplyError> {
-    // The writer first: what another apply has planned on the same definitions can then not be appended any more.
-    let mut writer = store.log.writer("apply")?;
-    let (project, plan) = planned(&store.definitions()?, project)?;
-    store.log.create_topics(&topics_of(&project))?;
+    apply_with(store, project, actor, now, None)
+}
+
+/// The same, with ids from an outside registry where there is one; the log's own gives out none from then on.
+///
+/// # Errors
+/// [`ApplyError`]; nothing is written to the log then, but for topics, which harm nobody.
+pub fn apply_with(
+    store: &Store,
+    project: &Project,
+    actor: &str,
+    now: Millis,
+    mut ids: Option<&mut dyn Ids>,
+) -> Result<Plan, ApplyError> {
+    let mut tries = TRIES;
+    loop {
+        // The writer first: what another apply has planned on the same definitions can then not be appended any more.
+        let mut writer = store.log.writer(WRITER)?;
+        let history = store.definitions()?;
+        let (project, plan) = planned(&history, project)?;
+        store.log.create_topics(&topics_of(&project))?;
+        // Whoever opens the log with other blobs is told so (`Store::check_blobs`).
+        let definition = store.blobs.put(project.canonical().as_bytes());
+        definition.map_err(StoreError::Blobs)?;
+        let records = records(store, &project, &plan, (actor, now), &mut ids)?;
+        let appended = match records.is_empty() {
+            true => Ok(()),
+            false => writer.append(&records),
+        };
+        match appended {
+            Ok(()) => return Ok(plan),
+            // A client of the registry came in between, or an apply that has not written yet: nothing has changed.
+            Err(CommitError::Fenced(_)) if tries > 0 && store.definitions()? == history => {
+                tries -= 1
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn records(
+    store: &Store,
+    project: &Project,
+    plan: &Plan,
+    (actor, now): (&str, Millis),
+    ids: &mut Option<&mut dyn Ids>,
+) -> Result<Vec<(Partition, Batch)>, ApplyError> {
     let mut catalog = store.catalog(&project.name)?;
-    let schemas = register(&mut catalog, &project)?;
+    let schemas = register(&mut catalog, project, ids)?;
     let mut records = Vec::new();
     let at = |topic: &str| Partition::new(&topics::fixed(&project.name, topic), 0);
     if !schemas.is_empty() {
         records.push((at("schemas"), schemas));
     }
-    if plan != Plan::Unchanged {
+    if *plan != Plan::Unchanged {
         records.push((
             at("definitions"),
-            definition(&catalog, &project, actor, now)?,
+            definition(&catalog, project, actor, now)?,
         ));
     }
-    // Whoever opens the log with other blobs is told so (`Store::check_blobs`).
-    let definition = store.blobs.put(project.canonical().as_bytes());
-    definition.map_err(StoreError::Blobs)?;
-    if !records.is_empty() {
-        writer.append(&records)?;
-    }
-    Ok(plan)
+    Ok(records)
 }
 
 /// Registers what is missing: the product's contracts, each source's and each view's schema.
-fn register(catalog: &mut Catalog, project: &Project) -> Result<Batch, ApplyError> {
-    let mut events = catalog.register_contracts()?;
+fn register(
+    catalog: &mut Catalog,
+    project: &Project,
+    ids: &mut Option<&mut dyn Ids>,
+) -> Result<Batch, ApplyError> {
+    let contracts = CONTRACTS
+        .iter()
+        .map(|(name, avsc)| ((*name).to_owned(), (*avsc).to_owned()));
     let sources = project.sources.iter().map(|(name, source)| {
         (
             format!("arrivals.{name}"),
@@ -175,19 +234,32 @@ fn register(catalog: &mut Catalog, project: &Project) -> Result<Batch, ApplyErro
             view_schema(&project.name, name, &features),
         )
     });
-    for (subject, schema) in sources.chain(views) {
-        if let Some(event) = catalog.plan(&subject, &schema)? {
-            catalog.register(event.clone());
-            events.push(event);
-        }
-    }
     let mut batch = Batch::new();
-    for event in events {
-        let value = serde_json::to_vec(&event)
-            .map_err(|error| StoreError::Definition(error.to_string()))?;
-        batch.push(Some(event.subject.as_bytes()), Some(&value), []);
+    for (subject, schema) in contracts.chain(sources).chain(views) {
+        let Some(mut event) = catalog.plan(&subject, &schema)? else {
+            continue;
+        };
+        if let Some(ids) = ids {
+            let subject = own_subject(&project.name, &subject, &schema);
+            let given = ids.id(&subject, &schema);
+            event.id = given.map_err(|why| ApplyError::NoId { subject, why })?;
+        }
+        catalog.register(event.clone());
+        push(&mut batch, &event.subject, &event)?;
+    }
+    if ids.is_some() && !batch.is_empty() {
+        // Two registries that both give ids would give one id twice.
+        let (subject, mode) = (None, Some(Mode::Readonly));
+        push(&mut batch, "", &RegistryFact::ModeSet { subject, mode })?;
     }
     Ok(batch)
+}
+
+fn push(batch: &mut Batch, key: &str, fact: &impl serde::Serialize) -> Result<(), ApplyError> {
+    let value =
+        serde_json::to_vec(fact).map_err(|error| StoreError::Definition(error.to_string()))?;
+    batch.push(Some(key.as_bytes()), Some(&value), []);
+    Ok(())
 }
 
 fn definition(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use apache_avro::schema::{InnerDecimalSchema, RecordSchema, UuidSchema};
+use apache_avro::schema::{InnerDecimalSchema, RecordField, RecordSchema, UuidSchema};
 use apache_avro::{Schema, schema::Name};
 
 use crate::body::Reason;
@@ -107,11 +107,10 @@ pub(crate) fn compile(
     };
     let mut names = Names::new(record);
     let mut steps = Vec::with_capacity(record.fields.len());
+    let mut absent: Vec<usize> = (0..layout.wanted().len()).collect();
     for field in &record.fields {
-        let column = layout
-            .wanted()
-            .iter()
-            .position(|wanted| wanted.name == field.name);
+        let column = column_of(field, layout);
+        absent.retain(|at| Some(*at) != column);
         let wanted = column.and_then(|at| Some((at, layout.wanted().get(at)?)));
         let shape = shape(&field.name, &field.schema, wanted, &mut names)?;
         steps.push(Step {
@@ -119,19 +118,21 @@ pub(crate) fn compile(
             shape,
         });
     }
-    let mut absent = Vec::new();
-    for (at, wanted) in layout.wanted().iter().enumerate() {
-        if record.fields.iter().any(|field| field.name == wanted.name) {
-            continue;
-        }
-        if !wanted.optional {
-            return Err(Unreadable::Missing {
-                field: wanted.name.clone(),
-            });
-        }
-        absent.push(at);
+    let missing = absent.iter().filter_map(|at| layout.wanted().get(*at));
+    match missing.into_iter().find(|wanted| !wanted.optional) {
+        Some(Wanted { name, .. }) => Err(Unreadable::Missing {
+            field: name.clone(),
+        }),
+        None => Ok((steps, absent)),
     }
-    Ok((steps, absent))
+}
+
+/// The column that a field fills: the one of its name, else of an alias. A writer that renames a field says so by the
+/// alias, and whoever wants the old name goes on reading it. (That no two fields share a name or alias is the parser's
+/// to check.)
+fn column_of(field: &RecordField, layout: &Layout) -> Option<usize> {
+    let mut names = std::iter::once(&field.name).chain(&field.aliases);
+    names.find_map(|name| layout.wanted().iter().position(|one| one.name == *name))
 }
 
 /// Types that were given a name on the way, for later fields may refer to them.

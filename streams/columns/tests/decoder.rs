@@ -355,3 +355,28 @@ fn arrivals_are_written_as_declared() {
     };
     assert!(!source_schema("shop", "market", &source).contains("event time"));
 }
+
+#[test]
+fn a_field_that_its_writer_renamed_fills_the_column_of_its_old_name() {
+    let layout = layout(&[
+        Wanted::required("amount", Kind::Number),
+        Wanted::optional("note", Kind::Text),
+    ]);
+    let read = |fields: &str, body: &[u8]| {
+        let decoder = FlatDecoder::compile(&schema(fields), &layout)?;
+        let mut columns = Columns::new(&layout);
+        decoder.append(body, &mut columns).unwrap();
+        Ok::<f64, mainstem_columns::Unreadable>(columns.number(0, 0).unwrap())
+    };
+    let renamed = r#"{"name":"cost","aliases":["price","amount"],"type":"long"}"#;
+    assert_eq!(read(renamed, &[14]), Ok(7.0));
+    let both =
+        r#"{"name":"cost","aliases":["amount"],"type":"long"},{"name":"amount","type":"long"}"#;
+    let text = format!(r#"{{"type":"record","name":"R","fields":[{both}]}}"#);
+    assert!(
+        Schema::parse_str(&text).is_err(),
+        "which of the two is not asked"
+    );
+    let missing = read(r#"{"name":"cost","type":"long"}"#, &[14]).unwrap_err();
+    assert!(missing.to_string().contains("no field amount"), "{missing}");
+}

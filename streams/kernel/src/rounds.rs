@@ -6,10 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use mainstem_schemas::catalog::SchemaRegistered;
 use mainstem_schemas::definition::{Clock, Project};
 use mainstem_schemas::envelope::attribute;
 use mainstem_schemas::events::Event;
+use mainstem_schemas::registry::SchemaFact;
 use mainstem_schemas::{Batch, Catalog, Digest, EventId, Millis, RecordRef};
 use serde::{Deserialize, Serialize};
 
@@ -75,8 +75,8 @@ impl<M: Machine> Frame<M> {
 
     fn take_schemas(&mut self, batch: &Batch, out: &mut Outbox) {
         for record in batch.iter() {
-            match serde_json::from_slice::<SchemaRegistered>(record.value.unwrap_or_default()) {
-                Ok(event) => self.state.catalog.register(event),
+            match SchemaFact::read(record.value.unwrap_or_default()) {
+                Ok(fact) => self.state.catalog.take(fact),
                 Err(error) => out.fault(format!(
                     "offset {} of the topic `schemas`: {error}",
                     record.offset

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mainstem_schemas::events::Event;
 use mainstem_schemas::partition::partition_of;
+use mainstem_schemas::registry::SchemaFact;
 use mainstem_schemas::{Batch, Catalog, EventId, topics};
 
 use crate::cache::CachedReader;
@@ -383,9 +384,9 @@ pub fn read_catalog(reader: &mut dyn Reader, project: &str) -> Result<Catalog, L
     let mut catalog = Catalog::default();
     let partition = Partition::new(&topics::fixed(project, "schemas"), 0);
     for_each(reader, &partition, |record| {
-        let event = serde_json::from_slice(record.value.unwrap_or_default());
-        catalog.register(
-            event.map_err(|_| {
+        let fact = SchemaFact::read(record.value.unwrap_or_default());
+        catalog.take(
+            fact.map_err(|_| {
                 LogError::Damaged(format!("{partition} at offset {}", record.offset))
             })?,
         );

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use mainstem_kernel::known::Resolved;
 use mainstem_kernel::{Model, Need, Resolver, TaskSpec};
 use mainstem_rooms::serving::{DoorMachine, Inference, inference};
-use mainstem_schemas::catalog::SchemaRegistered;
 use mainstem_schemas::definition::{self, Project};
 use mainstem_schemas::deployed::Deployed;
 use mainstem_schemas::events::{Event, RunTaken};
+use mainstem_schemas::registry::SchemaFact;
 use mainstem_schemas::{Batch, Catalog, Digest, RecordRef};
 
 /// What a door knows: it reads schemas, definitions and deployments.
@@ -54,8 +54,8 @@ impl Door {
         for record in batch.iter() {
             let value = record.value.unwrap_or_default();
             if room == Some("schemas") {
-                if let Ok(event) = serde_json::from_slice::<SchemaRegistered>(value) {
-                    self.catalog.register(event);
+                if let Ok(fact) = SchemaFact::read(value) {
+                    self.catalog.take(fact);
                 }
                 continue;
             }

@@ -3,6 +3,7 @@
 use mainstem_kernel::log::{FetchLimit, LogError, Partition, Reader};
 use mainstem_schemas::catalog::{SchemaRegistered, fingerprint};
 use mainstem_schemas::events::CONTRACTS;
+use mainstem_schemas::registry::{RegistryFact, SchemaFact};
 use mainstem_schemas::{Batch, Catalog, Digest, topics};
 
 use super::found::Found;
@@ -17,14 +18,14 @@ pub(super) fn read(
 ) -> Result<Catalog, LogError> {
     let partition = Partition::new(&topics::fixed(project, "schemas"), 0);
     let end = reader.range(&partition)?.end;
-    let (mut events, mut batch, mut from) = (Vec::new(), Batch::new(), 0);
+    let (mut facts, mut batch, mut from) = (Facts::default(), Batch::new(), 0);
     while from < end {
         batch.clear();
         let limit = FetchLimit::default();
         if let Some(hole) = holes::fetch(reader, &partition, from, end, limit, &mut batch)? {
             from = hole.next;
             let lost = (hole.next - hole.from).min(CONTRACTS.len() as u64);
-            events.extend((0..lost).map(|_| None));
+            facts.0.extend((0..lost).map(|_| None));
             found.hole(&partition, hole);
             continue;
         }
@@ -33,38 +34,86 @@ pub(super) fn read(
         };
         from = last + 1;
         for record in batch.iter() {
-            let (event, why) = match schema(record.value.unwrap_or_default()) {
-                Ok(event) => (Some(event), None),
-                Err((event, why)) => (event, Some(why)),
-            };
-            events.push(event);
-            if let Some(why) = why {
-                let (from, next) = (record.offset, record.offset + 1);
-                found.hole(&partition, Hole { from, next, why });
+            match schema(record.value.unwrap_or_default()) {
+                (Some(fact), None) => facts.put(fact),
+                (fact, why) => {
+                    facts.0.push(fact);
+                    let (from, next) = (record.offset, record.offset + 1);
+                    let why = why.unwrap_or_default();
+                    found.hole(&partition, Hole { from, next, why });
+                }
             }
         }
     }
-    Ok(catalog(events))
+    Ok(catalog(facts.0))
 }
 
-/// A registration, or why it is none and the contract that stands in for it.
-fn schema(value: &[u8]) -> Result<SchemaRegistered, (Option<SchemaRegistered>, String)> {
-    let mut event: SchemaRegistered = serde_json::from_slice(value)
-        .map_err(|error| (None, format!("no registration of a schema: {error}")))?;
-    match fingerprint(&event.schema) {
-        Ok(found) if found == event.fingerprint => Ok(event),
-        _ => {
-            let why = format!(
-                "schema {} of {} does not have its fingerprint",
-                event.id, event.subject
-            );
-            let Some(contract) = contract(&event.fingerprint) else {
-                return Err((Some(event), why));
-            };
-            event.schema = contract.into();
-            Err((Some(event), why))
+/// The facts that gave ids their meaning, in order, and a place for each that cannot be read.
+#[derive(Default)]
+struct Facts(Vec<Option<SchemaFact>>);
+
+impl Facts {
+    /// Keeps a sound fact if it gave an id its meaning: others take no place in the order of ids.
+    fn put(&mut self, fact: SchemaFact) {
+        let Some(given) = meaning(&fact) else {
+            return;
+        };
+        let mut before = self.0.iter().flatten().filter_map(meaning);
+        if !before.any(|one| one == given) {
+            self.0.push(Some(fact));
         }
     }
+}
+
+/// An id and the schema that a fact gives it.
+fn meaning(fact: &SchemaFact) -> Option<(u32, &str)> {
+    match fact {
+        SchemaFact::Registered(event) => Some((event.id, &event.schema)),
+        SchemaFact::Registry(RegistryFact::VersionRegistered(version)) => {
+            Some((version.id, version.text()))
+        }
+        SchemaFact::Registry(_) => None,
+    }
+}
+
+fn renumber(fact: &mut SchemaFact, id: u32) {
+    match fact {
+        SchemaFact::Registered(event) => event.id = id,
+        SchemaFact::Registry(RegistryFact::VersionRegistered(version)) => version.id = id,
+        SchemaFact::Registry(_) => {}
+    }
+}
+
+/// The fact that a record is or what stands in for it, and what is wrong with it.
+fn schema(value: &[u8]) -> (Option<SchemaFact>, Option<String>) {
+    let mut fact = match SchemaFact::read(value) {
+        Ok(fact) => fact,
+        Err(error) => return (None, Some(format!("no registration of a schema: {error}"))),
+    };
+    let (id, subject, wanted, text) = match &mut fact {
+        SchemaFact::Registered(event) => {
+            let SchemaRegistered {
+                id,
+                subject,
+                fingerprint,
+                schema,
+            } = event;
+            (*id, &*subject, *fingerprint, schema)
+        }
+        SchemaFact::Registry(RegistryFact::VersionRegistered(version)) => {
+            let text = version.whole.as_mut().unwrap_or(&mut version.schema);
+            (version.id, &version.subject, version.fingerprint, text)
+        }
+        SchemaFact::Registry(_) => return (Some(fact), None),
+    };
+    if fingerprint(text).as_ref() == Ok(&wanted) {
+        return (Some(fact), None);
+    }
+    let why = format!("schema {id} of {subject} does not have its fingerprint");
+    if let Some(contract) = contract(&wanted) {
+        *text = contract.into();
+    }
+    (Some(fact), Some(why))
 }
 
 fn contract(wanted: &Digest) -> Option<&'static str> {
@@ -72,16 +121,18 @@ fn contract(wanted: &Digest) -> Option<&'static str> {
     CONTRACTS.iter().find(same).map(|(_, avsc)| *avsc)
 }
 
-/// The catalog of what was read. Ids are allotted one after the other, so that a damaged one is known by its place; the
-/// places that cannot be read are taken by the contracts that are missing, in their order. A wrong guess decodes no turn
-/// whose hash would fit.
-fn catalog(events: Vec<Option<SchemaRegistered>>) -> Catalog {
+/// The catalog of what was read. Ids are commonly allotted one after the other, so that a damaged one is known by its
+/// place; the places that cannot be read are taken by the contracts that are missing, in their order. A wrong guess
+/// decodes no turn whose hash would fit; and where an id is out of its place because it came from elsewhere, it is read
+/// by both.
+fn catalog(facts: Vec<Option<SchemaFact>>) -> Catalog {
     let mut catalog = Catalog::default();
-    let ids: Vec<Option<u32>> = events.iter().map(|e| e.as_ref().map(|e| e.id)).collect();
+    let id_of = |fact: &SchemaFact| meaning(fact).map(|(id, _)| id);
+    let ids: Vec<Option<u32>> = facts.iter().map(|f| f.as_ref().and_then(id_of)).collect();
     let (mut last, mut free) = (0u32, Vec::new());
-    for (place, event) in events.into_iter().enumerate() {
+    for (place, fact) in facts.into_iter().enumerate() {
         let next = last.saturating_add(1);
-        let Some(mut event) = event else {
+        let (Some(mut fact), Some(id)) = (fact, ids[place]) else {
             free.push(next);
             last = next;
             continue;
@@ -89,11 +140,16 @@ fn catalog(events: Vec<Option<SchemaRegistered>>) -> Catalog {
         let follows = ids
             .get(place + 1)
             .is_none_or(|after| *after == Some(next.saturating_add(1)));
-        if event.id != next && follows {
-            event.id = next;
+        last = id;
+        if id != next && follows {
+            let others = ids.iter().filter(|other| **other == Some(id)).count() > 1;
+            if !others {
+                catalog.take(fact.clone());
+            }
+            renumber(&mut fact, next);
+            last = next;
         }
-        last = event.id;
-        catalog.register(event);
+        catalog.take(fact);
     }
     let lost = CONTRACTS
         .iter()

@@ -5,6 +5,7 @@
 //! | `sources` | records of a source | how many were taken, and why the others were not |
 //! | `models` | retrain, promote, roll back | the event that names the request as its cause |
 //! | `infer` | rows of features (Open Inference Protocol) | the champion's predictions |
+//! | `registry` | schemas, as Confluent's clients register and ask for them | ids, versions, compatibility |
 //! | `health` | | whether it lives, whether it is ready, and why not |
 //!
 //! *Nothing is answered that is not in the log.* A request that was answered survives a kill; one that was not may or may
@@ -28,6 +29,7 @@ mod problem;
 mod projects;
 mod publications;
 mod records;
+mod registry;
 mod routes;
 mod server;
 mod sources;
@@ -106,6 +108,7 @@ pub(crate) struct Gateway {
     projects: projects::Projects,
     publications: publications::Publications,
     doors: hall::Doors,
+    registry: registry::Desk,
     /// Whoever waits for an answer gives up.
     stopping: Arc<AtomicBool>,
 }
@@ -131,6 +134,7 @@ pub fn start(store: &Store, options: &Options) -> Result<Handle, GatewayError> {
         projects: projects::Projects::default(),
         publications: publications::Publications::default(),
         doors: hall::Doors::new(store, Arc::clone(&stopping)),
+        registry: registry::Desk::default(),
         stopping,
     });
     let (stop, stopped) = watch::channel(false);

@@ -11,6 +11,10 @@ use serde_json::{Map, Value, json};
 /// What problem details are sent as.
 const MEDIA: &str = "application/problem+json";
 
+/// Marks an answer that says by itself what is wrong, in the words of another API.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answered;
+
 /// Something that a caller is told.
 #[derive(Clone, Debug)]
 pub(super) struct Problem(Box<Members>);
@@ -107,7 +111,8 @@ impl Problem {
                 "no-such-path",
                 "There is nothing at this path",
                 "the doors are /v1/sources/{source}, /v1/models/{model}/retrain, promote and rollback, \
-                 /v2/models/{model}/infer, /healthz and /readyz",
+                 /v2/models/{model}/infer, /healthz and /readyz, and those of a schema registry: /subjects, /schemas, \
+                 /compatibility, /config and /mode",
             ),
             StatusCode::METHOD_NOT_ALLOWED => (
                 "method-not-allowed",
@@ -155,7 +160,9 @@ pub(super) async fn render(request: Request, next: Next) -> Response {
     let status = response.status();
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         response = problem.render(&path);
-    } else if status.is_client_error() || status.is_server_error() {
+    } else if response.extensions_mut().remove::<Answered>().is_none()
+        && (status.is_client_error() || status.is_server_error())
+    {
         let allow = response.headers_mut().remove(header::ALLOW);
         response = Problem::of_status(status).render(&path);
         response

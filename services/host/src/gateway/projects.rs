@@ -28,7 +28,11 @@ impl Projects {
         })
     }
 
-    fn look(&self, store: &Store) -> Result<Arc<Project>, StoreError> {
+    /// The same, in the store's words.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn look(&self, store: &Store) -> Result<Arc<Project>, StoreError> {
         let mut known = lock(&self.known);
         if let Some((end, project)) = known.as_ref()
             && self.end(store, project)? == *end

@@ -12,7 +12,7 @@ use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 
 use super::problem::{self, Problem};
-use super::{Gateway, health, infer, models, origin, sources};
+use super::{Gateway, health, infer, models, origin, registry, sources};
 
 /// Requests at once: the log writes the appends of some tens together, and more would only wait, each with a thread
 /// and a body of up to 8 MiB.
@@ -33,6 +33,7 @@ pub(super) fn router(gateway: Arc<Gateway>) -> Router {
         .route("/v1/models/{model}/promote", post(models::promote))
         .route("/v1/models/{model}/rollback", post(models::rollback))
         .route("/v2/models/{model}/infer", post(infer::infer))
+        .merge(registry::router())
         .route_layer(from_fn_with_state(room, limited));
     // Whether it lives must be told at any load.
     let health = Router::new()

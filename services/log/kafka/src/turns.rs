@@ -15,6 +15,7 @@ use mainstem_kernel::log::{FetchLimit, LogError, Partition, Reader};
 use mainstem_schemas::catalog::{SchemaRegistered, fingerprint};
 use mainstem_schemas::events::{Event, EventType, Turn};
 use mainstem_schemas::partition::partition_of;
+use mainstem_schemas::registry::SchemaFact;
 use mainstem_schemas::{Batch, Catalog, topics, wire};
 
 use crate::cluster::{Cluster, lock};
@@ -175,10 +176,10 @@ impl Scan {
             };
             next = last + 1;
             for record in batch.iter() {
-                let event = serde_json::from_slice(record.value.unwrap_or_default());
+                let fact = SchemaFact::read(record.value.unwrap_or_default());
                 let damaged =
                     |_| LogError::Damaged(format!("{partition} at offset {}", record.offset));
-                self.catalog.register(event.map_err(damaged)?);
+                self.catalog.take(fact.map_err(damaged)?);
             }
         }
     }
