@@ -10,7 +10,7 @@
 //!
 //! Start with [`Layout`] (what a room wants), [`FlatDecoder`] (one per writer's schema) and [`Columns`] (what they fill).
 //! [`source_schema`] and [`view_schema`] say how arrivals and features are written; [`put_features`] writes a row of
-//! features, and [`put`] holds the pieces for other bodies.
+//! features, and [`put`] holds the pieces for other bodies; [`rows`] writes arrivals from JSON and from loose values.
 #![forbid(unsafe_code)]
 
 mod body;
@@ -19,6 +19,7 @@ mod compile;
 mod decode;
 mod nulls;
 pub mod put;
+pub mod rows;
 mod schema;
 
 pub use body::Reason;

@@ -61,7 +61,7 @@ fn stands(
 }
 
 fn at_end(reader: &mut dyn Reader, task: &TaskSpec, turn: Option<&Turn>) -> Result<bool, LogError> {
-    for partition in task.partitions() {
+    for (rank, partition) in task.partitions().into_iter().enumerate() {
         let position = turn
             .into_iter()
             .flat_map(|turn| &turn.positions)
@@ -69,10 +69,11 @@ fn at_end(reader: &mut dyn Reader, task: &TaskSpec, turn: Option<&Turn>) -> Resu
                 position.partition == partition.index as i32
                     && position.topic == partition.topic.as_ref()
             });
-        if !reader.at_end(
-            &partition,
-            position.map_or(0, |position| position.next as u64),
-        )? {
+        let mut position = position.map_or(0, |position| position.next as u64);
+        if task.is_foreign(rank) {
+            position = position.max(reader.range(&partition)?.start);
+        }
+        if !reader.at_end(&partition, position)? {
             return Ok(false);
         }
     }
