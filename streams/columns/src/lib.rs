@@ -17,14 +17,17 @@ mod body;
 mod columns;
 mod compile;
 mod decode;
+mod key;
 mod nulls;
 pub mod put;
 pub mod rows;
 mod schema;
+mod skip;
 
 pub use body::Reason;
 pub use columns::{Columns, Kind, Layout, Wanted, WantedTwice};
 pub use compile::Unreadable;
 pub use decode::{BadRecord, FlatDecoder};
+pub use key::{NotKey, key_text};
 pub use put::put_features;
 pub use schema::{FEATURE_FIELDS, source_schema, view_schema};

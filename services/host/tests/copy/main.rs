@@ -1,0 +1,6 @@
+//! Topics that others write, as sources: what is copied, what is passed by, what goes to quarantine, and what an audit
+//! says of it.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod json;
+mod world;
