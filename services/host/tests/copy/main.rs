@@ -2,5 +2,7 @@
 //! says of it.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod avro;
 mod json;
+mod kafka;
 mod world;

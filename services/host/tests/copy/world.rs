@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use mainstem_host::apply::{ApplyError, Plan, apply};
 use mainstem_host::auditor::{Parts, Report, verify};
+use mainstem_host::blobs::DirBlobs;
 use mainstem_host::outside::OutsideRegistry;
 use mainstem_host::processor::{self, Options};
 use mainstem_host::resolver::StoreResolver;
@@ -13,7 +14,7 @@ use mainstem_host::store::each_event;
 use mainstem_host::{Store, ticker};
 use mainstem_kernel::quiet::is_quiet;
 use mainstem_kernel::worker::for_each;
-use mainstem_kernel::{Partition, TopicSpec};
+use mainstem_kernel::{Log, Partition, TopicSpec};
 use mainstem_rooms::machines::machine;
 use mainstem_rooms::topology::tasks_of;
 use mainstem_schemas::events::{Event, RecordQuarantined};
@@ -35,6 +36,7 @@ pub struct Arrived {
 pub struct World {
     _dir: tempfile::TempDir,
     pub store: Store,
+    project: String,
 }
 
 impl World {
@@ -42,9 +44,29 @@ impl World {
     pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
-        let world = World { _dir: dir, store };
+        let world = World {
+            _dir: dir,
+            store,
+            project: "shop".into(),
+        };
         world.create("web.clicks", 2);
         world
+    }
+
+    /// Another log, for a project of that name.
+    pub fn on(log: Arc<dyn Log>, project: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let blobs = Arc::new(DirBlobs::open(&dir.path().join("blobs")).unwrap());
+        let store = Store {
+            dir: dir.path().to_owned(),
+            log,
+            blobs,
+        };
+        World {
+            _dir: dir,
+            store,
+            project: project.into(),
+        }
     }
 
     pub fn create(&self, name: &str, partitions: u32) {
@@ -138,10 +160,10 @@ impl World {
 
     /// What the topic `quarantine` holds.
     pub fn quarantined(&self) -> Vec<RecordQuarantined> {
-        let catalog = self.store.catalog("shop").unwrap();
+        let catalog = self.store.catalog(&self.project).unwrap();
         let mut reader = self.store.log.reader().unwrap();
         let mut found = Vec::new();
-        let at = Partition::new("shop.quarantine", 0);
+        let at = Partition::new(&format!("{}.quarantine", self.project), 0);
         each_event(reader.as_mut(), &catalog, &at, |_, event| match event {
             Event::RecordQuarantined(event) => found.push(event),
             other => panic!("{other:?}"),
