@@ -41,7 +41,9 @@ def report(kind, wanted):
 def topics():
     admin = AdminClient({"bootstrap.servers": BOOTSTRAP})
     compacted = {"cleanup.policy": "compact"}
-    wanted = [NewTopic(JSON_TOPIC, 3, 1), NewTopic(AVRO_TOPIC, 2, 1, config=compacted)]
+    # The records' own timestamps are of 2023: a broker's default retention would soon delete them.
+    kept = {"retention.ms": "-1"}
+    wanted = [NewTopic(JSON_TOPIC, 3, 1, config=kept), NewTopic(AVRO_TOPIC, 2, 1, config=compacted)]
     for future in admin.create_topics(wanted).values():
         future.result()
 

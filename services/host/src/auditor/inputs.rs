@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use mainstem_kernel::log::{FetchLimit, LogError, Reader};
+use mainstem_kernel::replay::read_run;
 use mainstem_kernel::turn::{BLOCK, input_blocks};
 use mainstem_kernel::{Partition, turn};
 use mainstem_schemas::Batch;
@@ -16,6 +17,16 @@ use super::holes;
 pub(super) struct Covered {
     pub next: u64,
     pub count: u64,
+}
+
+/// What became of the records that a task read of a topic that is not ours.
+pub(super) enum Foreign {
+    /// They are there.
+    Whole,
+    /// The topic has forgotten some; the first record that it keeps, where it is there at all.
+    Forgotten(Option<u64>),
+    /// They are others.
+    Damaged,
 }
 
 /// Reads runs and remembers how far each partition is covered.
@@ -70,6 +81,38 @@ impl Inputs {
         }
         self.cover(partition, taken, into);
         Ok(sound)
+    }
+
+    /// Reads what a task took of a topic that is not ours, as far as the topic still holds it. It may forget what it
+    /// likes; what it does hold must be what was read.
+    pub(super) fn read_foreign(
+        &mut self,
+        reader: &mut dyn Reader,
+        taken: &RunTaken,
+        trust: bool,
+        into: &mut Batch,
+        found: &mut Found,
+    ) -> Result<Foreign, LogError> {
+        into.clear();
+        let partition = Partition::new(&taken.topic, taken.partition as u32);
+        let kept = match reader.range(&partition) {
+            Ok(range) => range.start,
+            Err(LogError::UnknownTopic(_)) => return Ok(Foreign::Forgotten(None)),
+            Err(error) => return Err(error),
+        };
+        if (taken.first as u64) < kept {
+            return Ok(Foreign::Forgotten(Some(kept)));
+        }
+        *into = read_run(reader, &partition, taken)?;
+        if (into.len() as i64) < taken.count {
+            into.clear();
+            return Ok(Foreign::Forgotten(Some(kept)));
+        }
+        let from = taken.first as u64;
+        match !trust || compare(&partition, taken, from, into, found) {
+            true => Ok(Foreign::Whole),
+            false => Ok(Foreign::Damaged),
+        }
     }
 
     fn cover(&mut self, partition: Partition, taken: &RunTaken, batch: &Batch) {

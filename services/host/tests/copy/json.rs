@@ -101,7 +101,7 @@ fn json_is_copied_as_it_would_be_published_and_features_follow() {
     assert_eq!(
         headers,
         [
-            ("ce_source", "web.clicks"),
+            ("ce_source", "copy/clicks/1"),
             ("ce_specversion", "1.0"),
             ("ce_time", "1970-01-01T00:00:01.500Z"),
             ("ce_type", "clicks"),

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod avro;
+mod horizon;
 mod json;
 mod kafka;
 mod world;

@@ -12,8 +12,10 @@ use mainstem_host::processor::{self, Options};
 use mainstem_host::resolver::StoreResolver;
 use mainstem_host::store::each_event;
 use mainstem_host::{Store, ticker};
+use mainstem_kernel::log::FetchLimit;
 use mainstem_kernel::quiet::is_quiet;
-use mainstem_kernel::worker::for_each;
+use mainstem_kernel::runner::SnapshotEvery;
+use mainstem_kernel::worker::{Crew, Inert, Parts as CrewParts, for_each};
 use mainstem_kernel::{Log, Partition, TopicSpec};
 use mainstem_rooms::machines::machine;
 use mainstem_rooms::topology::tasks_of;
@@ -129,6 +131,23 @@ impl World {
         }
         workers.stop();
         ticker.stop();
+    }
+
+    /// A worker's steps, and why tasks stand still at the last of them.
+    pub fn stopped(&self) -> Vec<String> {
+        let parts = CrewParts {
+            log: Arc::clone(&self.store.log),
+            resolver: Arc::new(StoreResolver::new(self.store.blobs.clone())),
+            blobs: self.store.blobs.clone(),
+            factory: Arc::new(machine),
+            limit: FetchLimit::default(),
+            snapshots: SnapshotEvery::default(),
+        };
+        let mut crew = Crew::join(parts, "steps", Inert).unwrap();
+        let tasks = tasks_of(&self.store.project().unwrap());
+        let steps: Vec<_> = (0..5).map(|_| crew.step(&tasks).unwrap()).collect();
+        let stopped = &steps.last().unwrap().stopped;
+        stopped.iter().map(ToString::to_string).collect()
     }
 
     /// The records of a topic's partitions, in order.

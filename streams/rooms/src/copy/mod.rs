@@ -24,6 +24,7 @@ mod wire_schema;
 
 use mainstem_columns::rows::{Encoder, Good, Outside};
 use mainstem_columns::source_schema;
+use mainstem_kernel::task::TaskId;
 use mainstem_kernel::{Context, Machine, Need, Outbox, Run};
 use mainstem_schemas::catalog::fingerprint;
 use mainstem_schemas::definition::{Entity, EventTime, KeyFormat, Project, Source, digest_of};
@@ -65,7 +66,6 @@ struct Work {
     key: Option<KeyFormat>,
     timestamp: bool,
     number: u16,
-    topic: String,
     /// Digest of the source's definition without what was observed.
     definition: Digest,
     fingerprint: Digest,
@@ -99,7 +99,6 @@ impl CopyMachine {
             },
             timestamp: source.time == EventTime::Timestamp,
             number: source.number,
-            topic: topic.name.clone(),
             definition: digest_of(&unobserved(source)),
             fingerprint: fingerprint(&source_schema(&project.name, name, source))?,
         }))
@@ -159,7 +158,10 @@ impl Machine for CopyMachine {
             let origin = work.origin(&record, partition);
             match work.read(cx, &record) {
                 Ok(None) => {}
-                Ok(Some(good)) => work.write(&self.source, schema, origin, &good, &record, out),
+                Ok(Some(good)) => {
+                    let by = (&cx.spec.id, self.source.as_str());
+                    work.write(by, schema, origin, &good, &record, out);
+                }
                 Err(refusal) => {
                     let outside = arrivals::Outside { origin, time: None };
                     refuser.quarantine(cx, &record, Some(outside), &refusal, out);
@@ -212,7 +214,7 @@ impl Work {
 
     fn write(
         &self,
-        source: &str,
+        (task, source): (&TaskId, &str),
         schema: u32,
         origin: EventId,
         good: &Good,
@@ -224,7 +226,7 @@ impl Work {
             ("ce_specversion", &b"1.0"[..]),
             ("ce_id", id.as_bytes()),
             ("ce_type", source.as_bytes()),
-            ("ce_source", self.topic.as_bytes()),
+            ("ce_source", task.0.as_bytes()),
             ("ce_time", time.as_bytes()),
         ];
         let write = |value: &mut Vec<u8>| {
