@@ -102,13 +102,13 @@ pub(crate) const SOURCE: &[Key] = &[
         "entity",
         Refused,
         &Shape::Choice(ENTITY),
-        "Whom a record is about: {column: customer}, or {constant: all} where all are about one.",
+        "Whom a record is about: {column: customer}, {constant: all} where all are about one, or {key: text}, the key of a topic's record.",
     ),
     key(
         "time",
         Refused,
         &Shape::Choice(TIME),
-        "When a record happened: {column: ts}, or {start: 1996-05-07T00:00, every: 30m} for rows without a time.",
+        "When a record happened: {column: ts}, {start: 1996-05-07T00:00, every: 30m} for rows without a time, or {record: timestamp} for a topic's record.",
     ),
     key(
         "topic",

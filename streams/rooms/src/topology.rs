@@ -35,9 +35,17 @@ pub fn topics_of(project: &Project) -> Vec<TopicSpec> {
                 .collect::<Vec<_>>()
         })
     };
+    // No door refuses what is copied: that goes to quarantine.
+    let refused: Vec<String> = copied(project)
+        .map(|(source, _)| topics::of(name, "rejects", source))
+        .collect();
+    let refused = |topic: &String| refused.contains(topic);
     fixed
         .chain(chain)
-        .chain(per(project.sources.keys().collect(), &topics::OF_SOURCE))
+        .chain(
+            per(project.sources.keys().collect(), &topics::OF_SOURCE)
+                .filter(|(name, _)| !refused(name)),
+        )
         .chain(per(project.views.keys().collect(), &topics::OF_VIEW))
         .chain(per(project.models.keys().collect(), &topics::OF_MODEL))
         .map(|(name, partitions)| TopicSpec { name, partitions })

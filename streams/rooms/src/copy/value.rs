@@ -97,8 +97,8 @@ fn cell<'c>(columns: &'c Columns, at: usize, field: &Field) -> Result<Cell<'c>, 
             .or_else(|| Some(columns.time(at, 0)?.0))
             .map(Cell::Long),
         FieldType::Boolean => match columns.number(at, 0) {
-            Some(number) if number == 1.0 => Some(Cell::Boolean(true)),
-            Some(number) if number == 0.0 => Some(Cell::Boolean(false)),
+            Some(1.0) => Some(Cell::Boolean(true)),
+            Some(0.0) => Some(Cell::Boolean(false)),
             Some(number) => return Err(not_boolean(field, number)),
             None => None,
         },
