@@ -34,6 +34,8 @@ pub(super) enum Foreign {
 pub(super) struct Inputs {
     covered: BTreeMap<Partition, Covered>,
     ends: BTreeMap<Partition, u64>,
+    /// First records of topics of others.
+    kept: BTreeMap<Partition, Option<u64>>,
 }
 
 impl Inputs {
@@ -95,15 +97,19 @@ impl Inputs {
     ) -> Result<Foreign, LogError> {
         into.clear();
         let partition = Partition::new(&taken.topic, taken.partition as u32);
-        let kept = match reader.range(&partition) {
-            Ok(range) => range.start,
-            Err(LogError::UnknownTopic(_)) => return Ok(Foreign::Forgotten(None)),
-            Err(error) => return Err(error),
+        let Some(kept) = self.kept(reader, &partition)? else {
+            return Ok(Foreign::Forgotten(None));
         };
         if (taken.first as u64) < kept {
             return Ok(Foreign::Forgotten(Some(kept)));
         }
-        *into = read_run(reader, &partition, taken)?;
+        match read_run(reader, &partition, taken) {
+            Ok(read) => *into = read,
+            Err(LogError::OutOfRange { earliest, .. }) => {
+                return Ok(Foreign::Forgotten(Some(earliest)));
+            }
+            Err(error) => return Err(error),
+        }
         if (into.len() as i64) < taken.count {
             into.clear();
             return Ok(Foreign::Forgotten(Some(kept)));
@@ -113,6 +119,24 @@ impl Inputs {
             true => Ok(Foreign::Whole),
             false => Ok(Foreign::Damaged),
         }
+    }
+
+    /// The first record that a topic of others kept as the audit came to it; nothing where it is gone.
+    fn kept(
+        &mut self,
+        reader: &mut dyn Reader,
+        partition: &Partition,
+    ) -> Result<Option<u64>, LogError> {
+        if let Some(kept) = self.kept.get(partition) {
+            return Ok(*kept);
+        }
+        let kept = match reader.range(partition) {
+            Ok(range) => Some(range.start),
+            Err(LogError::UnknownTopic(_)) => None,
+            Err(error) => return Err(error),
+        };
+        self.kept.insert(partition.clone(), kept);
+        Ok(kept)
     }
 
     fn cover(&mut self, partition: Partition, taken: &RunTaken, batch: &Batch) {

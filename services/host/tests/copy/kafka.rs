@@ -4,10 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mainstem_columns::put::{put_double, put_long, put_null, put_some, put_text};
+use mainstem_host::apply::Plan;
+use mainstem_host::auditor::Horizon;
 use mainstem_host::outside::OutsideRegistry;
+use mainstem_kernel::worker::for_each;
+use mainstem_kernel::{Log, Partition};
 use mainstem_log_kafka::{KafkaLog, Options};
 use mainstem_schemas::{EventId, Millis};
 use mainstem_test_broker::Broker;
@@ -158,4 +162,103 @@ fn a_python_producers_topics_are_copied_record_for_record() {
     }
     let report = world.audit();
     assert!(report.is_clean(), "{report}");
+}
+
+/// Records that a partition holds now.
+fn held(log: &dyn Log, topic: &str, index: u32) -> u64 {
+    let mut held = 0;
+    let at = Partition::new(topic, index);
+    for_each(log.reader().unwrap().as_mut(), &at, |_| {
+        held += 1;
+        Ok(())
+    })
+    .unwrap();
+    held
+}
+
+#[test]
+fn a_compacted_topic_of_a_java_producer_is_copied_while_it_grows_and_forgets() {
+    let Some(broker) = Broker::for_tests().unwrap() else {
+        return;
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let (name, topic) = (
+        format!("till{}", now.as_millis()),
+        format!("web{}.carts", now.as_millis()),
+    );
+    let topics = |arguments: &[&str]| {
+        let of = ["--bootstrap-server", broker.bootstrap(), "--topic", &topic];
+        let class = "org.apache.kafka.tools.TopicCommand";
+        broker
+            .tool(class, &[&of[..], arguments].concat(), "")
+            .unwrap();
+    };
+    let compacted = [
+        "--create",
+        "--partitions=2",
+        "--config=cleanup.policy=compact",
+        "--config=segment.ms=1000",
+        "--config=min.cleanable.dirty.ratio=0.01",
+        "--config=max.compaction.lag.ms=1000",
+    ];
+    topics(&compacted);
+    let write = |numbers: std::ops::Range<u32>| {
+        let line = |n: u32| {
+            let time = Millis(1_700_000_000_000 + i64::from(n) * 1000);
+            format!("cart{}\t{{\"items\":{n},\"at\":\"{time}\"}}\n", n % 12)
+        };
+        let lines: String = numbers.map(line).collect();
+        let of = ["--bootstrap-server", broker.bootstrap(), "--topic", &topic];
+        let keyed = ["--property", "parse.key=true"];
+        let class = "org.apache.kafka.tools.ConsoleProducer";
+        broker
+            .tool(class, &[&of[..], &keyed].concat(), &lines)
+            .unwrap();
+    };
+    let connect = || KafkaLog::connect(Options::new(broker.bootstrap(), &name)).unwrap();
+    let world = World::on(Arc::new(connect()), &name);
+    let project = format!(
+        "project: {name}\npartitions: 2\nsources:\n  carts:\n    topic: {{name: {topic}, format: json}}\n    fields: {{items: long, at: string}}\n    entity: {{key: text}}\n    time: {{column: at}}\nviews:\n  v: {{features: {{items: items}}}}\n"
+    );
+    let arrivals = format!("{name}.arrivals.carts");
+    write(0..120);
+    world.apply(&project).unwrap();
+    world.run();
+    assert_eq!(world.arrived(&arrivals).len(), 120);
+
+    let early = connect();
+    let before = held(&early, &topic, 0);
+    topics(&["--alter", "--partitions=3"]);
+    write(120..240);
+    let grown = world.apply(&project).unwrap();
+    assert_eq!(grown, Plan::Changes(vec!["~ source carts".into()]));
+    world.run();
+    // Who counted the partitions before sees the new one, too.
+    assert!(held(&early, &topic, 2) > 0);
+    let arrived = world.arrived(&arrivals);
+    assert_eq!(arrived.len(), 240);
+    let ids: BTreeSet<EventId> = arrived.iter().map(|arrived| arrived.id).collect();
+    assert_eq!(ids.len(), 240);
+    assert_eq!(world.quarantined(), []);
+
+    // What is written now closes the segments before it, which may then be compacted.
+    write(240..252);
+    let begun = Instant::now();
+    while held(&early, &topic, 0) >= before {
+        assert!(
+            begun.elapsed() < Duration::from_secs(120),
+            "nothing is compacted"
+        );
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    world.run();
+    assert_eq!(world.arrived(&arrivals).len(), 252);
+    let report = world.audit();
+    assert!(report.is_clean(), "{report}");
+    let of_first = |horizon: &&Horizon| horizon.of == Partition::new(&topic, 0);
+    assert!(
+        report.horizons.iter().any(|horizon| of_first(&horizon)),
+        "{report}"
+    );
+    assert!(report.sealed_events > 0, "{report}");
 }

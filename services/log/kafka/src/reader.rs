@@ -16,7 +16,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::cluster::{Cluster, PATIENCE};
+use crate::cluster::{Cluster, PATIENCE, look_again};
 use crate::native::{Message, Queue};
 use crate::settings::{self, Role};
 use crate::{error, watch::Watch};
@@ -167,6 +167,7 @@ impl KafkaReader {
             });
         }
         if error::is_unknown(code) {
+            look_again(&self.consumer, partition);
             return Err(LogError::UnknownTopic(partition.clone()));
         }
         Err(error::of_code(code))
