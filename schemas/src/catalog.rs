@@ -137,6 +137,13 @@ impl Catalog {
         self.latest.get(subject).copied()
     }
 
+    /// The id of the subject's schema with that fingerprint.
+    #[must_use]
+    pub fn id_with(&self, subject: &str, fingerprint: &Digest) -> Option<u32> {
+        let is = |known: &Known| known.subject == subject && known.fingerprint == *fingerprint;
+        self.iter().find(|(_, known)| is(known)).map(|(id, _)| id)
+    }
+
     /// Ids and schemas in the order of ids.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &Known)> {
         self.schemas.iter().map(|(id, known)| (*id, known))
@@ -184,6 +191,12 @@ impl Catalog {
         }
         Ok(added)
     }
+}
+
+/// Subject of a copied schema: `id` of the registry beside the foreign topic.
+#[must_use]
+pub fn outside_subject(topic: &str, id: u32) -> String {
+    format!("outside/{topic}/{id}")
 }
 
 /// BLAKE3 of a schema's parsing canonical form.

@@ -1,12 +1,16 @@
 //! What a user declares: the project, as the event `DefinitionApplied` carries it (canonical JSON) and as every fold
 //! reads it. The YAML file that people write is parsed, with its errors, in `services/project`.
 
+mod foreign;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::time::{Millis, Span};
+
+pub use foreign::{ForeignTopic, Format, KeyFormat, Only, RegistryOf};
 
 /// A project: everything that one log holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,6 +50,9 @@ pub struct Source {
     pub entity: Entity,
     /// When it happened.
     pub time: EventTime,
+    /// The existing topic that its records are copied from; else they are published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<ForeignTopic>,
 }
 
 /// A column.
@@ -83,6 +90,8 @@ pub enum Entity {
     Column(String),
     /// Always the same.
     Constant(String),
+    /// The key of the foreign record.
+    Key(KeyFormat),
 }
 
 /// When a record happened.
@@ -99,6 +108,8 @@ pub enum EventTime {
         /// Time between rows.
         every: Span,
     },
+    /// The timestamp of the foreign record.
+    Timestamp,
 }
 
 /// A feature view: a row of numbers per arrival, from its entity's arrivals up to it. Immutable under its name.

@@ -10,7 +10,7 @@ use mainstem_project::keep_numbers;
 use mainstem_registry::{Ids, own_subject};
 use mainstem_rooms::topology::topics_of;
 use mainstem_schemas::catalog::NotAvro;
-use mainstem_schemas::definition::Project;
+use mainstem_schemas::definition::{Project, Source};
 use mainstem_schemas::events::{CONTRACTS, DefinitionApplied, Event, Unreadable};
 use mainstem_schemas::registry::{Mode, RegistryFact};
 use mainstem_schemas::{Batch, Catalog, Envelope, EventId, Millis, topics};
@@ -65,6 +65,16 @@ pub enum ApplyError {
     /// The definition could not be written.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
+    /// A source's topic is not there.
+    #[error(
+        "the source {source_name} is copied from the topic {topic}, and there is none of that name; have its producer create it first, or mend the name in the project file"
+    )]
+    NoTopic {
+        /// The source.
+        source_name: String,
+        /// The topic.
+        topic: String,
+    },
     /// Something that is fixed for life would change.
     #[error("{what} cannot change: {why}; {remedy}")]
     Fixed {
@@ -91,13 +101,40 @@ impl From<CommitError> for ApplyError {
 /// # Errors
 /// [`ApplyError::Fixed`] where something immutable would change.
 pub fn plan(store: &Store, project: &Project) -> Result<Plan, ApplyError> {
-    Ok(planned(&store.definitions()?, project)?.1)
+    Ok(planned(store, &store.definitions()?, project)?.1)
 }
 
-/// The definition with the numbers that its sources have for life, and what it changes of those applied before it.
-fn planned(history: &[Project], project: &Project) -> Result<(Project, Plan), ApplyError> {
+/// What the log knows and the file does not: how many partitions the topics of others have.
+fn observe(store: &Store, project: &mut Project) -> Result<(), ApplyError> {
+    let copied = |source: &Source| source.topic.is_some();
+    if !project.sources.values().any(copied) {
+        return Ok(());
+    }
+    let topics = store.log.topics()?;
+    for (name, source) in &mut project.sources {
+        let Some(topic) = &mut source.topic else {
+            continue;
+        };
+        let found = topics.iter().find(|found| found.name == topic.name);
+        let found = found.ok_or_else(|| ApplyError::NoTopic {
+            source_name: name.clone(),
+            topic: topic.name.clone(),
+        })?;
+        topic.partitions = found.partitions;
+    }
+    Ok(())
+}
+
+/// The definition with the numbers that its sources have for life and with what was observed, and what it changes of those
+/// applied before it.
+fn planned(
+    store: &Store,
+    history: &[Project],
+    project: &Project,
+) -> Result<(Project, Plan), ApplyError> {
     let mut project = project.clone();
     keep_numbers(&mut project, history);
+    observe(store, &mut project)?;
     let Some(current) = history.last() else {
         return Ok((project, Plan::First));
     };
@@ -164,7 +201,7 @@ pub fn apply_with(
         // The writer first: what another apply has planned on the same definitions can then not be appended any more.
         let mut writer = store.log.writer(WRITER)?;
         let history = store.definitions()?;
-        let (project, plan) = planned(&history, project)?;
+        let (project, plan) = planned(store, &history, project)?;
         store.log.create_topics(&topics_of(&project))?;
         // Whoever opens the log with other blobs is told so (`Store::check_blobs`).
         let definition = store.blobs.put(project.canonical().as_bytes());

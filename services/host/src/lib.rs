@@ -5,6 +5,7 @@
 //! | [`apply`] | makes a definition an event |
 //! | [`publisher`] | files and streams into sources, live or paced |
 //! | [`processor`] | hosts the tasks: workers that take turns, commit, then act |
+//! | [`outside`] | copies the schemas of another registry into the log |
 //! | [`trainer`] | brings effects about: data sets, trainings, baselines |
 //! | [`gateway`] | HTTP: records in, predictions out, commands, health |
 //! | [`auditor`] | recomputes, compares, explains |
@@ -16,6 +17,7 @@ pub mod auditor;
 pub mod blobs;
 pub mod gateway;
 mod log_time;
+pub mod outside;
 pub mod processor;
 pub mod publisher;
 mod refusals;

@@ -16,6 +16,7 @@ use mainstem_rooms::topology::tasks_of;
 use mainstem_schemas::definition::Project;
 
 use crate::log_time::Fresh;
+use crate::outside::{OutsideRegistry, OutsideSchemas};
 use crate::refusals::{REMEDY, Refusals, Refused};
 use crate::resolver::StoreResolver;
 use crate::store::{Store, StoreError};
@@ -68,16 +69,30 @@ impl Handle {
 /// # Errors
 /// Where there is no project, or the log refuses.
 pub fn start(store: &Store, options: &Options) -> Result<Handle, StoreError> {
+    start_with(store, options, None)
+}
+
+/// Starts the workers, with the registry of the topics that are copied.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_with(
+    store: &Store,
+    options: &Options,
+    registry: Option<Arc<dyn OutsideRegistry>>,
+) -> Result<Handle, StoreError> {
     store.project()?;
+    let schemas = OutsideSchemas::new(store.clone(), registry);
     let stop = Arc::new(AtomicBool::new(false));
     let mut threads = Vec::new();
     for index in 0..options.threads.max(1) {
         let (store, stop) = (store.clone(), Arc::clone(&stop));
         let name = format!("{}-{index}", options.name);
+        let schemas = Arc::clone(&schemas);
         let body = move || {
             let _span = tracing::info_span!("worker", seat = name).entered();
             while !stop.load(Ordering::SeqCst) {
-                if let Err(error) = work(&store, &name, &stop) {
+                if let Err(error) = work(&store, &name, &schemas, &stop) {
                     tracing::warn!(%error, "the worker joins again");
                     std::thread::sleep(REST);
                 }
@@ -92,9 +107,15 @@ pub fn start(store: &Store, options: &Options) -> Result<Handle, StoreError> {
 }
 
 /// Joins, and steps until told to stop or until the membership is lost.
-fn work(store: &Store, name: &str, stop: &AtomicBool) -> Result<(), StoreError> {
+fn work(
+    store: &Store,
+    name: &str,
+    schemas: &Arc<OutsideSchemas>,
+    stop: &AtomicBool,
+) -> Result<(), StoreError> {
     let mut refusals = Refusals::default();
-    let resolver = Arc::new(StoreResolver::new(store.blobs.clone()));
+    let resolver = StoreResolver::new(store.blobs.clone());
+    let resolver = Arc::new(resolver.with_schemas(Arc::clone(schemas)));
     let mut project = store.project()?;
     let mut tasks = tasks_of(&project);
     let parts = Parts {

@@ -9,11 +9,15 @@ use mainstem_kernel::{Model, Need, Resolver};
 use mainstem_models::{Onnx, OnnxModel};
 use mainstem_schemas::Digest;
 
+use crate::outside::OutsideSchemas;
+
 /// Resolves needs from a blob store. A model that some task still holds is compiled once for all of them.
 pub struct StoreResolver {
     blobs: Arc<dyn Blobs>,
     /// Weak: tasks forget the models that nobody deploys any more, and with the last task the model goes.
     models: Mutex<BTreeMap<(Digest, usize), Weak<Compiled>>>,
+    /// Where schemas of an outside registry come from; a replay needs none.
+    schemas: Option<Arc<OutsideSchemas>>,
 }
 
 impl StoreResolver {
@@ -23,7 +27,15 @@ impl StoreResolver {
         StoreResolver {
             blobs,
             models: Mutex::default(),
+            schemas: None,
         }
+    }
+
+    /// Has schemas that the log does not have brought into it.
+    #[must_use]
+    pub fn with_schemas(mut self, schemas: Arc<OutsideSchemas>) -> Self {
+        self.schemas = Some(schemas);
+        self
     }
 
     /// The lock is held while a model is compiled: whoever needs the same one waits instead of compiling it again.
@@ -47,6 +59,11 @@ impl Resolver for StoreResolver {
         match need {
             Need::Model { onnx, inputs } => Ok(Resolved::Model(self.model(*onnx, *inputs)?)),
             Need::Blob(digest) => Ok(Resolved::Blob(self.blobs.get(digest)?)),
+            // It is never handed in: once it has come, it is read from the log.
+            Need::Schema { source, id } => Err(match &self.schemas {
+                Some(schemas) => schemas.ask(*source, *id),
+                None => format!("schema id {id} of source {source} is not in the log"),
+            }),
         }
     }
 }

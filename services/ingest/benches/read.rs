@@ -29,6 +29,7 @@ fn source() -> Source {
             start: Millis(0),
             every: Span(1_800_000),
         },
+        topic: None,
     }
 }
 

@@ -3,12 +3,11 @@
 use std::ops::Range;
 
 use csv_core::{ReadRecordResult, ReaderBuilder, Terminator};
+use mainstem_columns::rows::{Encoder, Fault, Good, from_text, name, shown};
 
-use crate::encoder::{Encoder, Good};
-use crate::error::{Fault, IngestError, shown};
+use crate::error::IngestError;
 use crate::lines::Raw;
 use crate::quotes::Quotes;
-use crate::values::from_text;
 
 /// The columns of a file.
 #[derive(Debug)]
@@ -21,7 +20,7 @@ pub(crate) struct Header {
 impl Header {
     /// The columns that the first line names.
     pub fn read(encoder: &Encoder, raw: Option<&Raw<'_>>) -> Result<Self, IngestError> {
-        let declared: Vec<&str> = encoder.fields.iter().map(|f| f.name.as_str()).collect();
+        let declared: Vec<&str> = encoder.fields().iter().map(|f| f.name.as_str()).collect();
         let expected = declared.join(",");
         let wrong = |what: String| Err(IngestError::Header(what));
         let Some(raw) = raw else {
@@ -77,7 +76,7 @@ impl Header {
         encoder.begin();
         for (at, range) in self.fields.iter().zip(ranges) {
             let bytes = text.get(range.clone()).unwrap_or_default();
-            let Some(field) = encoder.fields.get(*at) else {
+            let Some(field) = encoder.fields().get(*at) else {
                 continue;
             };
             let value = std::str::from_utf8(bytes).map_err(|error| {
@@ -101,7 +100,7 @@ fn columns(
     names: &[&str],
     expected: &str,
 ) -> Result<Vec<usize>, String> {
-    let source = &encoder.source_name;
+    let source = encoder.source_name();
     let find = |name: &str| declared.iter().position(|field| *field == name);
     if !names.iter().any(|name| find(name).is_some()) {
         let first = shown(&names.join(","));
@@ -129,12 +128,12 @@ fn columns(
         }
         fields.push(field);
     }
-    for (at, field) in encoder.fields.iter().enumerate() {
+    for (at, field) in encoder.fields().iter().enumerate() {
         if !field.optional && !fields.contains(&at) {
             return Err(format!(
                 "column {0} of source {source} is missing; add it to the file, or declare the field optional (`{1}?`)",
                 field.name,
-                crate::values::name(field.kind)
+                name(field.kind)
             ));
         }
     }

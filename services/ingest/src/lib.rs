@@ -8,20 +8,17 @@
 //! Rows are numbered from 0 over good and bad ones, so a row keeps its number, and its id, when its neighbour is
 //! mended. Empty lines are no rows.
 //!
-//! `lines` cuts the input into records, `csv` and `json` into values, `values` gives them types, `encoder` writes them.
+//! `lines` cuts the input into records, `csv` into values; what a value is and how a row is written, is
+//! [`mainstem_columns::rows`].
 //! Start with [`Reader`]; a door uses [`Encoder::json`].
 #![forbid(unsafe_code)]
 
 mod csv;
-mod encoder;
 mod error;
-mod json;
 mod lines;
 mod quotes;
 mod reader;
-mod values;
 
-pub use encoder::{Encoder, Good, json_record};
-pub use error::{IngestError, Reject};
-pub use lines::{KEPT_BYTES, RECORD_LIMIT};
+pub use error::IngestError;
+pub use mainstem_columns::rows::{Encoder, Good, KEPT_BYTES, RECORD_LIMIT, Reject};
 pub use reader::{Reader, Row};

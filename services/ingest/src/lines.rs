@@ -7,15 +7,10 @@
 use std::io::{BufRead, Result};
 use std::ops::Range;
 
+use mainstem_columns::rows::{KEPT_BYTES, RECORD_LIMIT};
 use mainstem_schemas::Digest;
 
 use crate::quotes::{Quotes, Scan};
-
-/// Bytes of a record at most, its line's end counted: by default a Kafka broker refuses more than 1 MiB.
-pub const RECORD_LIMIT: usize = 1 << 20;
-
-/// Bytes of a refused record that are kept: enough to recognise it, and small beside a broker's limit.
-pub const KEPT_BYTES: usize = 64 << 10;
 
 /// The byte order mark of UTF-8, which some spreadsheets write.
 const MARK: &[u8] = b"\xef\xbb\xbf";

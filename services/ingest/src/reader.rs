@@ -2,12 +2,11 @@
 
 use std::io::BufRead;
 
+use mainstem_columns::rows::{Encoder, Fault, Good, Others, Reject, json_row, too_long};
 use mainstem_schemas::definition::Source;
 
 use crate::csv::Header;
-use crate::encoder::{Encoder, Good, too_long};
-use crate::error::{Fault, IngestError, Reject};
-use crate::json;
+use crate::error::IngestError;
 use crate::lines::{Raw, Splitter};
 
 /// Reads the rows of a source: an iterator that ends with the input, or after the error that stopped it.
@@ -107,7 +106,7 @@ fn outcome(
     }
     match format {
         Format::Csv(header) => header.row(encoder, row, raw),
-        Format::Json => json::row(encoder, row, raw.bytes),
+        Format::Json => json_row(encoder, row, raw.bytes, Others::Refused),
     }
 }
 

@@ -37,6 +37,7 @@ fn texts() -> Source {
             start: Millis(0),
             every: Span(1),
         },
+        topic: None,
     }
 }
 

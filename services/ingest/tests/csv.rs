@@ -342,6 +342,7 @@ fn rows_can_give_the_time_and_one_entity_all() {
             start: "1996-05-07T00:00".parse().unwrap(),
             every: Span(1_800_000),
         },
+        topic: None,
     };
     let read = |source: &Source, text: &str| -> Vec<_> {
         let rows = Reader::csv("s", source, text.as_bytes()).unwrap();
@@ -377,6 +378,7 @@ fn a_number_can_be_entity_and_time() {
         ],
         entity: Entity::Column("id".into()),
         time: EventTime::Column("ms".into()),
+        topic: None,
     };
     let rows = Reader::csv(
         "s",

@@ -102,14 +102,100 @@ pub(crate) const SOURCE: &[Key] = &[
         "entity",
         Refused,
         &Shape::Choice(ENTITY),
-        "Whom a record is about: {column: customer}, or {constant: all} where all are about one.",
+        "Whom a record is about: {column: customer}, {constant: all} where all are about one, or {key: text}, the key of a topic's record.",
     ),
     key(
         "time",
         Refused,
         &Shape::Choice(TIME),
-        "When a record happened: {column: ts}, or {start: 1996-05-07T00:00, every: 30m} for rows without a time.",
+        "When a record happened: {column: ts}, {start: 1996-05-07T00:00, every: 30m} for rows without a time, or {record: timestamp} for a topic's record.",
     ),
+    key(
+        "topic",
+        Nothing,
+        &Shape::Record(TOPIC),
+        "The existing topic that its records come from; without one they are published.",
+    ),
+];
+
+/// A topic that others write.
+pub(crate) const TOPIC: &[Key] = &[
+    key(
+        "name",
+        Refused,
+        &Shape::Text,
+        "Full name of the topic, such as shop.clicks.",
+    ),
+    key(
+        "format",
+        Refused,
+        &Shape::Word(&[
+            (
+                "avro",
+                "Avro in the wire format of Confluent's schema registry.",
+            ),
+            ("json", "One JSON object a record."),
+        ]),
+        "How its values are written: avro or json. Fields that the source does not declare are passed by.",
+    ),
+    key(
+        "registry",
+        Scalar("outside"),
+        &Shape::Word(&[
+            (
+                "outside",
+                "A registry beside Mainstem: each schema is copied into the log before its first use.",
+            ),
+            (
+                "own",
+                "Mainstem's own: the producers register their schemas with it.",
+            ),
+        ]),
+        "Whose schema ids its Avro values hold.",
+    ),
+    key(
+        "read",
+        Scalar("copy"),
+        &Shape::Word(&[
+            (
+                "copy",
+                "Each record is copied into the source's arrivals, which are kept for ever.",
+            ),
+            (
+                "in_place",
+                "The topic is read as it is, and can be audited only as far as it keeps its records.",
+            ),
+        ]),
+        "Whether the topic is copied or read in place.",
+    ),
+    key(
+        "only",
+        Nothing,
+        &Shape::Choice(ONLY),
+        "Which of several event types: {header: [ce_type, shop.click]}, {record: com.shop.Click} or {field: [kind, click]}.",
+    ),
+];
+
+/// Which of several event types; the others are passed by.
+const ONLY: &[&[Key]] = &[
+    &[key(
+        "header",
+        Refused,
+        &Shape::List(&Shape::Text, 2, 2),
+        "Records with this header of this value: [name, value].",
+    )],
+    &[key(
+        "record",
+        Refused,
+        &Shape::Text,
+        "Records written with the Avro record of this full name.",
+    )],
+    &[key(
+        "field",
+        Refused,
+        &Shape::List(&Shape::Text, 2, 2),
+        "Records that hold this text in this field: [name, value].",
+    )],
 ];
 
 /// Whom a record is about.
@@ -121,6 +207,19 @@ const ENTITY: &[&[Key]] = &[
         "Column of text or whole numbers.",
     )],
     &[key("constant", Refused, &Shape::Text, "Always the same.")],
+    &[key(
+        "key",
+        Refused,
+        &Shape::Word(&[
+            ("text", "The key's bytes are text."),
+            ("json", "The key is a JSON string or whole number."),
+            (
+                "avro",
+                "The key is a string, int or long in the wire format.",
+            ),
+        ]),
+        "The key of the topic's record, and how it is written: text, json or avro.",
+    )],
 ];
 
 /// When a record happened.
@@ -140,6 +239,15 @@ const TIME: &[&[Key]] = &[
         ),
         key("every", Refused, &Shape::Span, "Time between rows."),
     ],
+    &[key(
+        "record",
+        Refused,
+        &Shape::Word(&[(
+            "timestamp",
+            "What the producer or the broker set as the record's timestamp.",
+        )]),
+        "The timestamp of the topic's record.",
+    )],
 ];
 
 /// A view.

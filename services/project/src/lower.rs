@@ -9,6 +9,7 @@ mod model;
 mod names;
 mod record;
 mod source;
+mod topic;
 mod view;
 
 use mainstem_schemas::definition::{Clock, Project};
@@ -29,7 +30,7 @@ pub(crate) fn project(root: &Node, report: &mut Report) -> Project {
         name: file.word("project").to_owned(),
         clock,
         partitions: file.whole("partitions"),
-        sources: source::sources(file.entries("sources"), report),
+        sources: source::sources(&file, file.entries("sources"), report),
         views: view::views(root, file.entries("views"), report),
         models: model::models(root, file.entries("models"), report),
     }

@@ -21,6 +21,8 @@ pub enum Kind {
     Text,
     /// A time in milliseconds since 1970: of long, or a timestamp of any precision (rounded down).
     Time,
+    /// A whole number with all its digits: of int and long.
+    Whole,
     /// An event's id: of fixed(16).
     Origin,
 }
@@ -31,6 +33,7 @@ impl Kind {
             Kind::Number => "number",
             Kind::Text => "text",
             Kind::Time => "time",
+            Kind::Whole => "whole number",
             Kind::Origin => "16-byte id",
         }
     }
@@ -129,6 +132,7 @@ enum Cells {
     /// All texts in a row, and where each ends; the first end is 0.
     Texts(String, Vec<i32>),
     Times(Vec<i64>),
+    Wholes(Vec<i64>),
     Origins(Vec<[u8; 16]>),
 }
 
@@ -206,6 +210,16 @@ impl Columns {
         self.is_valid(column, row).then_some(time)
     }
 
+    /// The whole number at a row, where there is one.
+    #[must_use]
+    pub fn whole(&self, column: usize, row: usize) -> Option<i64> {
+        let Cells::Wholes(wholes) = &self.columns.get(column)?.cells else {
+            return None;
+        };
+        let whole = *wholes.get(row)?;
+        self.is_valid(column, row).then_some(whole)
+    }
+
     /// The id at a row, where there is one.
     #[must_use]
     pub fn origin(&self, column: usize, row: usize) -> Option<EventId> {
@@ -267,6 +281,16 @@ impl Columns {
         }
     }
 
+    /// A whole number, in a column of such or as a 64-bit float.
+    #[inline]
+    pub(crate) fn put_whole(&mut self, column: usize, whole: i64) {
+        match self.columns.get_mut(column).map(|column| &mut column.cells) {
+            Some(Cells::Numbers(numbers)) => numbers.push(whole as f64),
+            Some(Cells::Wholes(wholes)) => wholes.push(whole),
+            _ => {}
+        }
+    }
+
     #[inline]
     pub(crate) fn put_time(&mut self, column: usize, time: i64) {
         if let Some(Column {
@@ -309,7 +333,7 @@ impl Columns {
         match cells {
             Cells::Numbers(numbers) => numbers.push(0.0),
             Cells::Texts(_, ends) => ends.push(ends.last().copied().unwrap_or(0)),
-            Cells::Times(times) => times.push(0),
+            Cells::Times(wholes) | Cells::Wholes(wholes) => wholes.push(0),
             Cells::Origins(origins) => origins.push([0; 16]),
         }
         nulls.set(cells.len() - 1);
@@ -321,7 +345,7 @@ impl Cells {
         match self {
             Cells::Numbers(numbers) => numbers.len(),
             Cells::Texts(_, ends) => ends.len() - 1,
-            Cells::Times(times) => times.len(),
+            Cells::Times(wholes) | Cells::Wholes(wholes) => wholes.len(),
             Cells::Origins(origins) => origins.len(),
         }
     }
@@ -337,6 +361,7 @@ impl Column {
                 Cells::Texts(String::new(), ends)
             }
             Kind::Time => Cells::Times(Vec::with_capacity(rows)),
+            Kind::Whole => Cells::Wholes(Vec::with_capacity(rows)),
             Kind::Origin => Cells::Origins(Vec::with_capacity(rows)),
         };
         Column {
@@ -352,7 +377,7 @@ impl Column {
                 ends.truncate(rows + 1);
                 texts.truncate(ends.last().map_or(0, |end| *end as usize));
             }
-            Cells::Times(times) => times.truncate(rows),
+            Cells::Times(wholes) | Cells::Wholes(wholes) => wholes.truncate(rows),
             Cells::Origins(origins) => origins.truncate(rows),
         }
         self.nulls.truncate(rows);
@@ -369,7 +394,9 @@ impl Column {
                 let texts = Buffer::from_vec(texts.into_bytes());
                 Arc::new(StringArray::try_new(ends, texts, nulls)?)
             }
-            Cells::Times(times) => Arc::new(Int64Array::try_new(ScalarBuffer::from(times), nulls)?),
+            Cells::Times(wholes) | Cells::Wholes(wholes) => {
+                Arc::new(Int64Array::try_new(ScalarBuffer::from(wholes), nulls)?)
+            }
             Cells::Origins(origins) => {
                 let bytes = Buffer::from_vec(origins.into_flattened());
                 Arc::new(FixedSizeBinaryArray::try_new(16, bytes, nulls)?)

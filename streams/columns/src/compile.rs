@@ -7,6 +7,7 @@ use apache_avro::{Schema, schema::Name};
 
 use crate::body::Reason;
 use crate::columns::{Kind, Layout, Wanted};
+use crate::skip::{LARGEST, Skip};
 
 /// Why records of a writer's schema cannot fill a layout.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,9 +18,9 @@ pub enum Unreadable {
         /// What it is.
         got: &'static str,
     },
-    /// A field holds other fields.
+    /// A wanted field holds other fields, or one that nobody wants holds itself.
     #[error(
-        "field {field} has the type {got}; columns are read from flat records: write its parts as fields of their own"
+        "field {field} has the type {got}; columns are read from flat values: write its parts as fields of their own"
     )]
     Nested {
         /// The field.
@@ -81,6 +82,8 @@ pub(crate) enum Wire {
     Bytes,
     Fixed(usize),
     Enum(Vec<String>),
+    /// What nobody wants may hold anything.
+    Nested(Skip),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -136,7 +139,7 @@ fn column_of(field: &RecordField, layout: &Layout) -> Option<usize> {
 }
 
 /// Types that were given a name on the way, for later fields may refer to them.
-struct Names<'s> {
+pub(crate) struct Names<'s> {
     record: &'s RecordSchema,
     known: BTreeMap<String, &'s Schema>,
 }
@@ -153,7 +156,7 @@ impl<'s> Names<'s> {
         name.fullname(self.record.name.namespace())
     }
 
-    fn resolve(&mut self, schema: &'s Schema) -> &'s Schema {
+    pub(crate) fn resolve(&mut self, schema: &'s Schema) -> &'s Schema {
         if let Schema::Ref { name } = schema {
             return self.known.get(&self.full(name)).copied().unwrap_or(schema);
         }
@@ -172,6 +175,11 @@ fn shape<'s>(
     wanted: Column<'_>,
     names: &mut Names<'s>,
 ) -> Result<Shape, Unreadable> {
+    if wanted.is_none()
+        && let Some(nested) = nested(schema, names)
+    {
+        return Ok(Shape::One(nested));
+    }
     let Schema::Union(union) = schema else {
         let schema = names.resolve(schema);
         let leaf = leaf(field, schema, wanted)?;
@@ -190,6 +198,20 @@ fn shape<'s>(
         Some((_, wanted)) if !branches.iter().any(fits) => Err(mismatch(field, schema, wanted)),
         _ => Ok(Shape::Union(branches)),
     }
+}
+
+/// How a field that holds others is passed by; nothing of one that does not, or that holds itself.
+fn nested<'s>(schema: &'s Schema, names: &mut Names<'s>) -> Option<Leaf> {
+    let flat = |schema| wire(schema).is_some();
+    let is_flat = match schema {
+        Schema::Union(union) => union.variants().iter().all(flat),
+        schema => flat(schema),
+    };
+    let skip = (!is_flat).then(|| Skip::of(schema, names, 0, &mut LARGEST.clone()))??;
+    Some(Leaf {
+        wire: Wire::Nested(skip),
+        to: To::Nowhere,
+    })
 }
 
 fn mismatch(field: &str, schema: &Schema, wanted: &Wanted) -> Unreadable {
@@ -212,7 +234,7 @@ fn leaf(field: &str, schema: &Schema, wanted: Column<'_>) -> Result<Leaf, Unread
     Ok(Leaf { wire, to })
 }
 
-fn wire(schema: &Schema) -> Option<Wire> {
+pub(crate) fn wire(schema: &Schema) -> Option<Wire> {
     Some(match schema {
         Schema::Null => Wire::Null,
         Schema::Boolean => Wire::Boolean,
@@ -249,6 +271,7 @@ fn to(schema: &Schema, wire: &Wire, column: usize, wanted: &Wanted) -> To {
         (Kind::Number, Wire::Boolean | Wire::Int | Wire::Long | Wire::Float | Wire::Double)
         | (Kind::Text, Wire::Text | Wire::Enum(_)) => To::Column(column),
         (Kind::Origin, Wire::Fixed(16)) if matches!(schema, Schema::Fixed(_)) => To::Column(column),
+        (Kind::Whole, Wire::Int | Wire::Long) => To::Column(column),
         (Kind::Time, Wire::Long) => match schema {
             Schema::TimestampMicros | Schema::LocalTimestampMicros => To::Time(column, 1_000),
             Schema::TimestampNanos | Schema::LocalTimestampNanos => To::Time(column, 1_000_000),
@@ -266,7 +289,7 @@ fn refuse(schema: &Schema, wanted: &Wanted) -> To {
     })
 }
 
-fn name_of(schema: &Schema) -> &'static str {
+pub(crate) fn name_of(schema: &Schema) -> &'static str {
     match schema {
         Schema::Null => "null",
         Schema::Boolean => "boolean",

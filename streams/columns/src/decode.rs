@@ -26,10 +26,10 @@ pub struct BadRecord {
 
 impl FlatDecoder {
     /// The decoder of a writer's schema: a record of null, boolean, int, long, float, double, string, bytes, fixed,
-    /// enum and unions of them, logical types by what they are written as.
+    /// enum and unions of them, logical types by what they are written as. Fields that nobody wants may hold anything.
     ///
     /// # Errors
-    /// [`Unreadable`] where the schema is nested, or does not have what the layout wants.
+    /// [`Unreadable`] where a wanted field is nested, or the schema does not have what the layout wants.
     pub fn compile(writer: &Schema, layout: &Layout) -> Result<Self, Unreadable> {
         let (steps, absent) = compile(writer, layout)?;
         Ok(FlatDecoder {
@@ -109,15 +109,15 @@ impl Leaf {
                 self.to.number(columns, number)?;
             }
             Wire::Int => {
-                let number = f64::from(body.int()?);
-                self.to.number(columns, number)?;
+                let int = body.int()?;
+                self.to.whole(columns, i64::from(int))?;
             }
             Wire::Long => {
                 let long = body.long()?;
                 match self.to {
                     To::Time(column, 1) => columns.put_time(column, long),
                     To::Time(column, units) => columns.put_time(column, long.div_euclid(units)),
-                    to => to.number(columns, long as f64)?,
+                    to => to.whole(columns, long)?,
                 }
             }
             Wire::Float => {
@@ -152,6 +152,7 @@ impl Leaf {
                 let symbol = symbols.get(index).ok_or(wrong(index as i64))?;
                 self.to.text(columns, symbol)?;
             }
+            Wire::Nested(skip) => skip.pass(body)?,
         }
         Ok(())
     }
@@ -163,6 +164,17 @@ impl To {
         match self {
             To::Column(column) => {
                 columns.put_number(column, number);
+                Ok(())
+            }
+            to => to.refuse(),
+        }
+    }
+
+    #[inline]
+    fn whole(self, columns: &mut Columns, whole: i64) -> Result<(), Reason> {
+        match self {
+            To::Column(column) => {
+                columns.put_whole(column, whole);
                 Ok(())
             }
             to => to.refuse(),

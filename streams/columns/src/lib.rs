@@ -10,20 +10,24 @@
 //!
 //! Start with [`Layout`] (what a room wants), [`FlatDecoder`] (one per writer's schema) and [`Columns`] (what they fill).
 //! [`source_schema`] and [`view_schema`] say how arrivals and features are written; [`put_features`] writes a row of
-//! features, and [`put`] holds the pieces for other bodies.
+//! features, and [`put`] holds the pieces for other bodies; [`rows`] writes arrivals from JSON and from loose values.
 #![forbid(unsafe_code)]
 
 mod body;
 mod columns;
 mod compile;
 mod decode;
+mod key;
 mod nulls;
 pub mod put;
+pub mod rows;
 mod schema;
+mod skip;
 
 pub use body::Reason;
 pub use columns::{Columns, Kind, Layout, Wanted, WantedTwice};
 pub use compile::Unreadable;
 pub use decode::{BadRecord, FlatDecoder};
+pub use key::{NotKey, key_text};
 pub use put::put_features;
 pub use schema::{FEATURE_FIELDS, source_schema, view_schema};

@@ -316,6 +316,7 @@ fn arrivals_are_written_as_declared() {
         ],
         entity: Entity::Column("region".into()),
         time: EventTime::Column("at".into()),
+        topic: None,
     };
     let text = source_schema("shop", "market", &source);
     assert_eq!(

@@ -33,13 +33,23 @@ pub enum Need {
     },
     /// Bytes, such as a profile.
     Blob(Digest),
+    /// A schema of an outside registry in the topic `schemas`: the task waits until it is there.
+    Schema {
+        /// Number of the source.
+        source: u16,
+        /// Id in the outside registry.
+        id: u32,
+    },
 }
 
 impl Need {
-    /// The digest.
+    /// The digest; a schema is told by its words, since nobody knows it yet.
     #[must_use]
     pub fn digest(&self) -> Digest {
         match self {
+            Need::Schema { source, id } => {
+                Digest::of(format!("schema {id} of source {source}").as_bytes())
+            }
             Need::Model { onnx, .. } => *onnx,
             Need::Blob(digest) => *digest,
         }

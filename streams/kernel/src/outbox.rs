@@ -54,6 +54,19 @@ impl Outbox {
         }
     }
 
+    /// A record of a fact that is passed on, with its headers; the value is written in place.
+    pub fn put_with<'h>(
+        &mut self,
+        output: usize,
+        key: &[u8],
+        write: impl FnOnce(&mut Vec<u8>),
+        headers: impl IntoIterator<Item = (&'h str, &'h [u8])>,
+    ) {
+        if let Some(batch) = self.batch(output, key) {
+            batch.push_value(Some(key), write, headers);
+        }
+    }
+
     /// A typed data-plane record: no headers.
     pub fn put_event(&mut self, cx: &Context<'_>, output: usize, key: &[u8], event: &Event) {
         self.value.clear();

@@ -50,25 +50,33 @@ fn look(
     if turns.iter().flatten().any(|turn| turn.outstanding > 0) {
         return Ok(None);
     }
-    let positions = tasks.iter().zip(&turns);
-    let positions: Vec<_> = positions
-        .flat_map(|(task, turn)| positions_of(task, turn.as_ref()))
-        .collect();
+    let mut positions = Vec::new();
+    for (task, turn) in tasks.iter().zip(&turns) {
+        positions.extend(positions_of(reader, task, turn.as_ref())?);
+    }
     let number = |turn: &Option<Turn>| turn.as_ref().map_or(0, |turn| turn.number);
     let quiet = reader.are_at_end(&positions)?;
     Ok(quiet.then(|| turns.iter().map(number).collect()))
 }
 
-/// Where a task stands on its inputs after its last turn.
-fn positions_of(task: &TaskSpec, turn: Option<&Turn>) -> Vec<(Partition, u64)> {
-    let next = |partition: &Partition| {
-        let mut positions = turn.into_iter().flat_map(|turn| &turn.positions);
-        let here = positions.find(|position| {
+/// Where a task stands on its inputs after its last turn; what a topic of others has forgotten is behind it.
+fn positions_of(
+    reader: &mut dyn Reader,
+    task: &TaskSpec,
+    turn: Option<&Turn>,
+) -> Result<Vec<(Partition, u64)>, LogError> {
+    let mut positions = Vec::new();
+    for (rank, partition) in task.partitions().into_iter().enumerate() {
+        let mut known = turn.into_iter().flat_map(|turn| &turn.positions);
+        let here = known.find(|position| {
             position.partition == partition.index as i32
                 && position.topic == partition.topic.as_ref()
         });
-        here.map_or(0, |position| position.next as u64)
-    };
-    let place = |partition: Partition| (partition.clone(), next(&partition));
-    task.partitions().into_iter().map(place).collect()
+        let mut next = here.map_or(0, |position| position.next as u64);
+        if task.is_foreign(rank) {
+            next = next.max(reader.range(&partition)?.start);
+        }
+        positions.push((partition, next));
+    }
+    Ok(positions)
 }

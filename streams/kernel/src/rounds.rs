@@ -32,12 +32,35 @@ pub struct Frame<M: Machine> {
 #[derive(Serialize, Deserialize)]
 struct State<S> {
     catalog: Catalog,
+    #[serde(with = "as_json")]
     project: Option<Project>,
     digest: Digest,
     tick: Tick,
     opened: Millis,
     held: Held,
     room: S,
+}
+
+/// The definition as the canonical JSON that it is applied as: it leaves out what is not there, which bytes without names
+/// cannot.
+mod as_json {
+    use mainstem_schemas::definition::Project;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[allow(
+        clippy::ref_option,
+        reason = "serde's `with` hands the field by reference"
+    )]
+    pub fn serialize<S: Serializer>(project: &Option<Project>, to: S) -> Result<S::Ok, S::Error> {
+        project.as_ref().map(Project::canonical).serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Project>, D::Error> {
+        let text = Option::<String>::deserialize(from)?;
+        let project = text.map(|text| serde_json::from_str(&text));
+        project.transpose().map_err(D::Error::custom)
+    }
 }
 
 /// Records that wait for a tick, in the order in which they came.
@@ -170,7 +193,7 @@ impl<M: Machine> Frame<M> {
         };
         let cx = context(known, catalog, project, &self.spec, *tick, *opened, false);
         match self.spec.inputs.get(run.input).map(|input| input.mode) {
-            Some(Mode::Immediate) => self.machine.fold(room, &cx, run, out),
+            Some(Mode::Immediate | Mode::Foreign) => self.machine.fold(room, &cx, run, out),
             Some(Mode::Held) => {
                 for record in run.batch.iter() {
                     held.put(

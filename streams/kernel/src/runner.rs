@@ -244,7 +244,13 @@ impl Runner {
                 bytes: limit.bytes - batch.bytes(),
             };
             let before = batch.len();
-            reader.fetch(partition, from, left, batch)?;
+            match reader.fetch(partition, from, left, batch) {
+                Err(LogError::OutOfRange { earliest, .. }) if self.spec.is_foreign(rank) => {
+                    from = foreign_from(partition, from, earliest)?;
+                    continue;
+                }
+                fetched => fetched?,
+            }
             let more = rank <= rank::CLOCK && batch.len() > before;
             if !more || batch.len() >= limit.records || batch.bytes() >= limit.bytes {
                 return Ok(());
@@ -459,6 +465,17 @@ impl Runner {
             error,
         }
     }
+}
+
+/// From where a foreign topic is read that no longer holds the records from `from` on: from its first, unless some were
+/// read that those which are gone would follow.
+fn foreign_from(partition: &Partition, from: u64, earliest: u64) -> Result<u64, LogError> {
+    if from == 0 {
+        return Ok(earliest);
+    }
+    Err(LogError::Other(format!(
+        "{partition} has forgotten the records from offset {from} to {earliest} before they were read; keep its records longer than the services may stand still, and read the topic on as a new source, which begins at its first kept record"
+    )))
 }
 
 const TOO_LONG_A_STEP: &str = "a step of the paced run gives it more records to hold until the tick than it may; stop the publisher and the services, and begin anew in an empty directory with a shorter --pace";

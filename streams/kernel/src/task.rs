@@ -26,6 +26,9 @@ pub enum Mode {
     /// Folded as it comes: the machine's results do not depend on how it interleaves with the other inputs of a
     /// paced run.
     Immediate,
+    /// A topic that is not ours, folded as it comes, from the first record that it keeps. The machine remembers nothing
+    /// of its records, so a task is rebuilt without them: their topic may have forgotten them.
+    Foreign,
     /// Held until a tick: released in (event time, topic, key, id) order, if numbered below the tick.
     Held,
 }
@@ -76,6 +79,14 @@ pub mod rank {
 }
 
 impl TaskSpec {
+    /// Whether the input of that rank is a topic that is not ours.
+    #[must_use]
+    pub fn is_foreign(&self, rank: usize) -> bool {
+        let own = rank.checked_sub(rank::FIRST);
+        let input = own.and_then(|own| self.inputs.get(own));
+        input.is_some_and(|input| input.mode == Mode::Foreign)
+    }
+
     /// All input partitions in rank order: `schemas`, `definitions`, `clock`, then the room's.
     #[must_use]
     pub fn partitions(&self) -> Vec<Partition> {

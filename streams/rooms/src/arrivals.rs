@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use mainstem_columns::rows::Fault;
 use mainstem_columns::{BadRecord, Columns, FlatDecoder, Layout, Unreadable};
 use mainstem_kernel::machine::Context;
 use mainstem_kernel::outbox::{Head, Outbox};
@@ -89,6 +90,25 @@ pub enum Refusal {
     /// A body that does not follow its schema.
     #[error(transparent)]
     Body(#[from] BadRecord),
+    /// Values that do not fit the source.
+    #[error(transparent)]
+    Row(#[from] Fault),
+    /// A key in another encoding than the source says.
+    #[error("its key is {what}; {remedy}")]
+    Key {
+        /// What it is.
+        what: String,
+        /// What to do.
+        remedy: &'static str,
+    },
+    /// A value that is no record of the event types to be told apart.
+    #[error("{0}")]
+    Unsorted(String),
+    /// A schema that an outside registry did not have.
+    #[error(
+        "the schema registry did not know schema id {0} when it was asked; the record was not written with it, or its registry has lost the schema"
+    )]
+    NotInRegistry(u32),
     /// A label that is no class.
     #[error("its label {column} is {value}; a binary label is 0 or 1, false or true")]
     NotBinary {

@@ -223,6 +223,7 @@ impl Resolver for Halves {
         match need {
             Need::Model { inputs, .. } => Ok(Resolved::Model(Arc::new(Times(0.5, *inputs)))),
             Need::Blob(digest) => Err(format!("no blob {digest}")),
+            Need::Schema { id, .. } => Err(format!("no schema {id}")),
         }
     }
 }

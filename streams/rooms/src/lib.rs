@@ -3,6 +3,7 @@
 //!
 //! | Room | Reads | Writes |
 //! |---|---|---|
+//! | [`copy`] | topics of others | arrivals |
 //! | [`features`] | arrivals | features |
 //! | [`serving`] | features, deployments; labels | predictions; labelled |
 //! | [`drift`] | features, predictions, labelled, deployments | profiles, drift, performance |
@@ -17,6 +18,7 @@
 
 pub mod arrivals;
 pub mod audit;
+pub mod copy;
 pub mod drift;
 pub mod features;
 #[cfg(test)]

@@ -6,6 +6,7 @@ use mainstem_kernel::task::{Task, TaskSpec};
 use mainstem_schemas::events::Subject;
 
 use crate::audit::AuditMachine;
+use crate::copy::CopyMachine;
 use crate::drift::{DriftMachine, PerformanceMachine, ProfileMachine};
 use crate::features::FeatureMachine;
 use crate::registry::RegistryMachine;
@@ -18,7 +19,10 @@ use crate::trigger::TriggerMachine;
 pub type Make = fn(&TaskSpec, &str, u32) -> Box<dyn Task>;
 
 /// Every kind of machine, by the first part of its tasks' names.
-pub const KINDS: [(&str, Make); 13] = [
+pub const KINDS: [(&str, Make); 14] = [
+    ("copy", |spec, source, _| {
+        framed(CopyMachine::new(source), spec)
+    }),
     ("features", |spec, view, _| {
         framed(FeatureMachine::new(&spec.project, view), spec)
     }),

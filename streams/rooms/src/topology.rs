@@ -2,7 +2,7 @@
 
 use mainstem_kernel::task::{Input, Mode, Output, TaskId, TaskSpec};
 use mainstem_kernel::{Partition, TopicSpec};
-use mainstem_schemas::definition::{Model, Project, View};
+use mainstem_schemas::definition::{ForeignTopic, Model, Project, View};
 use mainstem_schemas::topics::{self, Partitions};
 
 use Mode::{Held, Immediate};
@@ -35,9 +35,17 @@ pub fn topics_of(project: &Project) -> Vec<TopicSpec> {
                 .collect::<Vec<_>>()
         })
     };
+    // No door refuses what is copied: that goes to quarantine.
+    let refused: Vec<String> = copied(project)
+        .map(|(source, _)| topics::of(name, "rejects", source))
+        .collect();
+    let refused = |topic: &String| refused.contains(topic);
     fixed
         .chain(chain)
-        .chain(per(project.sources.keys().collect(), &topics::OF_SOURCE))
+        .chain(
+            per(project.sources.keys().collect(), &topics::OF_SOURCE)
+                .filter(|(name, _)| !refused(name)),
+        )
         .chain(per(project.views.keys().collect(), &topics::OF_VIEW))
         .chain(per(project.models.keys().collect(), &topics::OF_MODEL))
         .map(|(name, partitions)| TopicSpec { name, partitions })
@@ -48,6 +56,9 @@ pub fn topics_of(project: &Project) -> Vec<TopicSpec> {
 #[must_use]
 pub fn tasks_of(project: &Project) -> Vec<TaskSpec> {
     let mut tasks = Vec::new();
+    for (name, topic) in copied(project) {
+        tasks.extend((0..topic.partitions).map(|k| copy(project, name, topic, k)));
+    }
     for (name, view) in &project.views {
         tasks.extend((0..project.partitions).map(|k| features(project, name, view, k)));
     }
@@ -60,6 +71,12 @@ pub fn tasks_of(project: &Project) -> Vec<TaskSpec> {
     tasks.push(auditor(project));
     tasks.sort_by(|a, b| a.id.cmp(&b.id));
     tasks
+}
+
+/// The sources that are copied from topics of others.
+fn copied(project: &Project) -> impl Iterator<Item = (&String, &ForeignTopic)> {
+    let sources = project.sources.iter();
+    sources.filter_map(|(name, source)| Some((name, source.topic.as_ref()?)))
 }
 
 /// Builds specs by the short names of topics.
@@ -104,6 +121,17 @@ impl<'a> Spec<'a> {
             outputs: self.outputs,
         }
     }
+}
+
+fn copy(project: &Project, name: &str, topic: &ForeignTopic, k: u32) -> TaskSpec {
+    let mut spec = Spec::new(project, "copy", name, k);
+    spec.inputs.push(Input {
+        partition: Partition::new(&topic.name, k),
+        mode: Mode::Foreign,
+    });
+    spec.write(&format!("arrivals.{name}"), project.partitions)
+        .write("quarantine", CONTROL)
+        .build()
 }
 
 fn features(project: &Project, name: &str, view: &View, k: u32) -> TaskSpec {
@@ -205,7 +233,10 @@ fn auditor(project: &Project) -> TaskSpec {
             spec = spec.read(room, 0, Immediate);
         }
     }
-    for source in project.sources.keys() {
+    // What is copied is derived: its turns say what was read of the topic that it comes from.
+    let published = project.sources.iter();
+    let published = published.filter(|(_, source)| source.topic.is_none());
+    for (source, _) in published {
         for index in 0..CONTROL {
             spec = spec.read(&format!("rejects.{source}"), index, Immediate);
         }

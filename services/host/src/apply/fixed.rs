@@ -58,6 +58,29 @@ pub(super) fn check(
             "add a new source under another name",
         );
     }
+    topics(&sources, project)
+}
+
+/// A record is known by its place in its topic, so a source has one topic for life, or none.
+fn topics(before: &BTreeMap<&String, &Source>, project: &Project) -> Result<(), ApplyError> {
+    let name = |source: &Source| source.topic.as_ref().map(|topic| topic.name.clone());
+    let same = |one: &Source, other: &Source| name(one) == name(other);
+    if let Some(name) = changed(before, &project.sources, same) {
+        return fixed(
+            format!("the topic of the source {name}"),
+            "its records are known by their places in it, and have one kind of writer",
+            "add a new source under another name",
+        );
+    }
+    let partitions = |source: &Source| source.topic.as_ref().map_or(0, |topic| topic.partitions);
+    let grown = |one: &Source, other: &Source| partitions(one) <= partitions(other);
+    if let Some(name) = changed(before, &project.sources, grown) {
+        return fixed(
+            format!("the topic of the source {name}"),
+            "it has fewer partitions than before, so it was deleted and created anew, and its places mean other records",
+            "add a new source under another name",
+        );
+    }
     Ok(())
 }
 

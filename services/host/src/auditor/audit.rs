@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mainstem_kernel::cache::CachedReader;
 use mainstem_kernel::log::{FetchLimit, LogError, Reader};
+use mainstem_kernel::task::Mode;
 use mainstem_kernel::turn::hash;
 use mainstem_kernel::{Partition, TaskId, TaskSpec};
 use mainstem_schemas::events::{Event, SnapshotTaken, Turn};
@@ -14,7 +15,7 @@ use super::chain;
 use super::ends::Chains;
 use super::found::Found;
 use super::holes::{self, Hole};
-use super::inputs::Inputs;
+use super::inputs::{Foreign, Inputs};
 use super::outputs::{Desk, Outputs, Segment};
 use super::report::{Finding, Place, Report, Uncovered};
 use super::stores::Named;
@@ -26,6 +27,17 @@ struct Snapshot {
     at: Place,
     taken: SnapshotTaken,
     unlike: Option<String>,
+}
+
+/// What became of a turn's runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum InputsRead {
+    /// All are what they were.
+    Whole,
+    /// A topic of others does not hold all of them any more.
+    Forgotten,
+    /// Some are others.
+    Damaged,
 }
 
 pub(super) struct Audit<'a> {
@@ -289,11 +301,11 @@ impl<'a> Audit<'a> {
             task.skipped(turn, false);
             return Ok(());
         }
-        let whole = self.read_inputs(task, turn, gap, sound)?;
-        if !whole {
+        let read = self.read_inputs(task, turn, gap, sound)?;
+        if read == InputsRead::Damaged {
             task.stop();
         }
-        self.recompute(id, task, at, turn, sound)
+        self.recompute(id, task, at, turn, sound, read)
     }
 
     /// The task's state and its outputs up to here are not known any more.
@@ -304,15 +316,15 @@ impl<'a> Audit<'a> {
         self.outputs.gap(id, &topics);
     }
 
-    /// Reads a turn's runs again; says whether all are what they were.
+    /// Reads a turn's runs again.
     fn read_inputs(
         &mut self,
         task: &Audited,
         turn: &Turn,
         gap: bool,
         sound: bool,
-    ) -> Result<bool, LogError> {
-        let mut whole = true;
+    ) -> Result<InputsRead, LogError> {
+        let (mut whole, mut forgotten) = (true, false);
         self.batches
             .resize_with(turn.runs.len().max(self.batches.len()), Batch::new);
         for (taken, batch) in turn.runs.iter().zip(&mut self.batches) {
@@ -321,6 +333,22 @@ impl<'a> Audit<'a> {
             let from = if gap { taken.first } else { stood };
             let from = u64::try_from(from).unwrap_or(0);
             let reader = self.reader.as_mut();
+            if task.is_foreign(topic, index) {
+                let found = &mut self.found;
+                match self
+                    .inputs
+                    .read_foreign(reader, taken, sound, batch, found)?
+                {
+                    Foreign::Whole => {}
+                    Foreign::Damaged => whole = false,
+                    Foreign::Forgotten(kept) => {
+                        let of = Partition::new(topic, index as u32);
+                        found.report.forgotten(&turn.task, &of, kept);
+                        forgotten = true;
+                    }
+                }
+                continue;
+            }
             let read = self
                 .inputs
                 .read(reader, taken, from, sound, batch, &mut self.found);
@@ -334,7 +362,11 @@ impl<'a> Audit<'a> {
                 read => read?,
             };
         }
-        Ok(whole)
+        Ok(match (whole, forgotten) {
+            (false, _) => InputsRead::Damaged,
+            (true, true) => InputsRead::Forgotten,
+            (true, false) => InputsRead::Whole,
+        })
     }
 
     fn recompute(
@@ -344,6 +376,7 @@ impl<'a> Audit<'a> {
         at: &Place,
         turn: &Turn,
         sound: bool,
+        read: InputsRead,
     ) -> Result<(), LogError> {
         let resolver = self.parts.resolver;
         let version = task.version();
@@ -377,7 +410,8 @@ impl<'a> Audit<'a> {
             task.skipped(turn, true);
             return self.seal(id, turn, sound, || None);
         }
-        match refolded.differs(turn, at, task.door.is_none()) {
+        let forgotten = read == InputsRead::Forgotten;
+        match refolded.differs(turn, at, task.door.is_none() && !forgotten) {
             Some(_) if !sound => {
                 // The damage lies in what it says of its runs or its outputs: nothing follows from it.
                 self.lose(id, task);
@@ -387,6 +421,9 @@ impl<'a> Audit<'a> {
             finding => finding
                 .into_iter()
                 .for_each(|finding| self.found.find(finding)),
+        }
+        if forgotten {
+            return self.seal(id, turn, sound, || None);
         }
         if let Some(door) = &mut task.door {
             let answers = door.answers(resolver);
@@ -423,9 +460,16 @@ impl<'a> Audit<'a> {
                 catalog: &self.catalog,
                 found: &mut self.found,
             };
-            let segment = Segment::Sealed {
-                written: written.clone(),
-                answers: answers(),
+            let written = written.clone();
+            let segment = match self.specs.get(id).is_some_and(copies) {
+                true => Segment::Signed {
+                    met: Batch::new(),
+                    written: written.clone(),
+                },
+                false => Segment::Sealed {
+                    answers: answers(),
+                    written: written.clone(),
+                },
             };
             match self.outputs.expect(&mut desk, id, &partition, segment) {
                 Err(LogError::UnknownTopic(_)) => self.found.find(Finding::OutputMissing {
@@ -527,6 +571,11 @@ impl<'a> Audit<'a> {
             }
         }
     }
+}
+
+/// Whether a task copies a topic of others; what it writes says so.
+fn copies(spec: &TaskSpec) -> bool {
+    spec.inputs.iter().any(|input| input.mode == Mode::Foreign)
 }
 
 /// What of a snapshot is not the state after its turn; of a damaged turn that is not known.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use mainstem_kernel::log::{FetchLimit, LogError, Reader};
+use mainstem_kernel::replay::read_run;
 use mainstem_kernel::turn::{BLOCK, input_blocks};
 use mainstem_kernel::{Partition, turn};
 use mainstem_schemas::Batch;
@@ -18,11 +19,23 @@ pub(super) struct Covered {
     pub count: u64,
 }
 
+/// What became of the records that a task read of a topic that is not ours.
+pub(super) enum Foreign {
+    /// They are there.
+    Whole,
+    /// The topic has forgotten some; the first record that it keeps, where it is there at all.
+    Forgotten(Option<u64>),
+    /// They are others.
+    Damaged,
+}
+
 /// Reads runs and remembers how far each partition is covered.
 #[derive(Default)]
 pub(super) struct Inputs {
     covered: BTreeMap<Partition, Covered>,
     ends: BTreeMap<Partition, u64>,
+    /// First records of topics of others.
+    kept: BTreeMap<Partition, Option<u64>>,
 }
 
 impl Inputs {
@@ -70,6 +83,60 @@ impl Inputs {
         }
         self.cover(partition, taken, into);
         Ok(sound)
+    }
+
+    /// Reads what a task took of a topic that is not ours, as far as the topic still holds it. It may forget what it
+    /// likes; what it does hold must be what was read.
+    pub(super) fn read_foreign(
+        &mut self,
+        reader: &mut dyn Reader,
+        taken: &RunTaken,
+        trust: bool,
+        into: &mut Batch,
+        found: &mut Found,
+    ) -> Result<Foreign, LogError> {
+        into.clear();
+        let partition = Partition::new(&taken.topic, taken.partition as u32);
+        let Some(kept) = self.kept(reader, &partition)? else {
+            return Ok(Foreign::Forgotten(None));
+        };
+        if (taken.first as u64) < kept {
+            return Ok(Foreign::Forgotten(Some(kept)));
+        }
+        match read_run(reader, &partition, taken) {
+            Ok(read) => *into = read,
+            Err(LogError::OutOfRange { earliest, .. }) => {
+                return Ok(Foreign::Forgotten(Some(earliest)));
+            }
+            Err(error) => return Err(error),
+        }
+        if (into.len() as i64) < taken.count {
+            into.clear();
+            return Ok(Foreign::Forgotten(Some(kept)));
+        }
+        let from = taken.first as u64;
+        match !trust || compare(&partition, taken, from, into, found) {
+            true => Ok(Foreign::Whole),
+            false => Ok(Foreign::Damaged),
+        }
+    }
+
+    /// The first record that a topic of others kept as the audit came to it; nothing where it is gone.
+    fn kept(
+        &mut self,
+        reader: &mut dyn Reader,
+        partition: &Partition,
+    ) -> Result<Option<u64>, LogError> {
+        if let Some(kept) = self.kept.get(partition) {
+            return Ok(*kept);
+        }
+        let kept = match reader.range(partition) {
+            Ok(range) => Some(range.start),
+            Err(LogError::UnknownTopic(_)) => None,
+            Err(error) => return Err(error),
+        };
+        self.kept.insert(partition.clone(), kept);
+        Ok(kept)
     }
 
     fn cover(&mut self, partition: Partition, taken: &RunTaken, batch: &Batch) {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use mainstem_kernel::log::{FetchLimit, LogError, Reader};
+use mainstem_kernel::turn::output_root;
 use mainstem_kernel::{Partition, TaskId};
 use mainstem_schemas::{Batch, RecordRef};
 
@@ -183,6 +184,12 @@ impl Lane {
                     }
                     if same { count } else { 0 }
                 }
+                Some(Segment::Signed { .. }) => {
+                    if self.signed(desk, &task, gaps) {
+                        return Ok(true);
+                    }
+                    0
+                }
                 _ => 0,
             };
             if taken > 0 {
@@ -192,6 +199,38 @@ impl Lane {
             }
         }
         Ok(false)
+    }
+
+    /// Takes a stored record that says that the task wrote it; the last of a turn's makes the turn's digest, or does not.
+    fn signed(&mut self, desk: &mut Desk<'_>, task: &TaskId, gaps: usize) -> bool {
+        let queue = self.queues.get_mut(task);
+        let segment = queue.and_then(|queue| queue.get_mut(gaps));
+        let record = self.stored.get(self.row);
+        let (Some(Segment::Signed { written, met }), Some(record)) = (segment, record) else {
+            return false;
+        };
+        if record.header("ce_source") != Some(task.0.as_bytes()) {
+            return false;
+        }
+        met.push_record(&record);
+        self.row += 1;
+        if met.len() as i64 == written.count {
+            let (expected, found) = (written.root.to_string(), output_root(met).to_string());
+            if expected == found {
+                desk.found.report.sealed_events += met.len() as u64;
+            } else {
+                let first = met.offsets().first().copied().unwrap_or(0);
+                desk.found.find(Finding::OutputDiffers {
+                    at: Place::new(&self.partition, first),
+                    field: format!("the digest of {} records of {task}", met.len()),
+                    expected,
+                    found,
+                });
+            }
+            met.clear();
+            self.take(task, gaps, 1);
+        }
+        true
     }
 
     /// Sealed records are those of the chain; a door's are now recomputed from the inputs that they carry.
@@ -414,6 +453,7 @@ impl Lane {
                 let count = match &segment {
                     Segment::Records { batch, row } => batch.len() - row,
                     Segment::Sealed { written, .. } => written.count as usize,
+                    Segment::Signed { written, met } => written.count as usize - met.len(),
                     Segment::Gap => 0,
                 };
                 let hidden = self.hidden.min(count as u64);
@@ -429,10 +469,10 @@ impl Lane {
                             desk.found.find(find(describe(desk.catalog, &record)));
                         }
                     }
-                    Segment::Sealed { .. } if hidden < count as u64 => {
+                    Segment::Sealed { .. } | Segment::Signed { .. } if hidden < count as u64 => {
                         desk.found.find(find(format!("a run of {count} records")));
                     }
-                    Segment::Sealed { .. } | Segment::Gap => {}
+                    Segment::Sealed { .. } | Segment::Signed { .. } | Segment::Gap => {}
                 }
             }
         }
@@ -485,7 +525,7 @@ fn frames(queue: &Queue) -> impl Iterator<Item = &[u8]> {
 fn rows(queue: &Queue) -> impl Iterator<Item = (&Batch, usize)> {
     let segments = queue.iter().map_while(|segment| match segment {
         Segment::Records { batch, row } => Some((batch, *row)),
-        Segment::Sealed { .. } | Segment::Gap => None,
+        Segment::Sealed { .. } | Segment::Signed { .. } | Segment::Gap => None,
     });
     segments.flat_map(|(batch, first)| (first..batch.len()).map(move |row| (batch, row)))
 }

@@ -8,6 +8,9 @@
 //! snapshot and a blob to itself. Damage does not stop the audit: a task whose inputs or turns are damaged is compared by
 //! the digests of its turns alone, until a later snapshot lets it fold again.
 //!
+//! What a topic of others has forgotten since it was copied is no damage: the copies are compared with the digests of the
+//! turns that wrote them, and the report states the horizon.
+//!
 //! [`explain()`] goes the way back: from a prediction to the arrival, the version and everything that brought it about.
 
 mod audit;
@@ -38,7 +41,7 @@ use mainstem_schemas::events::Event;
 use mainstem_schemas::topics;
 
 pub use explain::{Asked, ExplainError, Explanation, explain};
-pub use report::{Finding, MAX_FINDINGS, Place, Report, Uncovered, Unfolded};
+pub use report::{Finding, Horizon, MAX_FINDINGS, Place, Report, Uncovered, Unfolded};
 
 /// What an audit reads and computes with.
 #[derive(Clone, Copy)]

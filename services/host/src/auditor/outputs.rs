@@ -26,6 +26,9 @@ pub(super) enum Segment {
         written: OutputWritten,
         answers: Option<Rc<Answers>>,
     },
+    /// Records known by their digest alone that say in their headers who wrote them, so that they are told from others'
+    /// wherever these lie between them; those that were met.
+    Signed { written: OutputWritten, met: Batch },
     /// Records of a turn that is damaged: their number is not known.
     Gap,
 }
@@ -35,6 +38,7 @@ impl Segment {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Segment::Records { batch, .. } => batch.bytes(),
+            Segment::Signed { met, .. } => 64 + met.bytes(),
             Segment::Sealed { .. } | Segment::Gap => 64,
         }
     }

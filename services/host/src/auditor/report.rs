@@ -275,6 +275,40 @@ pub struct Uncovered {
     pub to: u64,
 }
 
+/// What of a topic of others cannot be recomputed any more, since the topic has forgotten it: no damage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Horizon {
+    /// The task that copied it.
+    pub task: String,
+    /// The partition of the others' topic.
+    pub of: Partition,
+    /// The first record that it keeps; nothing where the topic is gone.
+    pub kept: Option<u64>,
+    /// Turns whose copies were compared with their digests alone.
+    pub turns: u64,
+}
+
+impl fmt::Display for Horizon {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Horizon {
+            task,
+            of,
+            kept,
+            turns,
+        } = self;
+        let source = task.split('/').nth(1).unwrap_or(task);
+        write!(f, "arrivals.{source}: copied from {of}, ")?;
+        match kept {
+            Some(kept) => write!(f, "whose first kept record is offset {kept}: ")?,
+            None => f.write_str("which is gone: ")?,
+        }
+        write!(
+            f,
+            "what it has forgotten is taken as it was copied ({turns} turns compared with their digests)"
+        )
+    }
+}
+
 /// Turns that were compared by their digests alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unfolded {
@@ -313,6 +347,8 @@ pub struct Report {
     pub mismatches: u64,
     /// Facts that no turn has read yet.
     pub uncovered: Vec<Uncovered>,
+    /// How far back the copies of others' topics can be recomputed, where that is not to their beginning.
+    pub horizons: Vec<Horizon>,
     /// Turns that were not recomputed, as a consequence of a finding.
     pub unfolded: Vec<Unfolded>,
 }
@@ -322,6 +358,19 @@ impl Report {
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.mismatches == 0
+    }
+
+    pub(super) fn forgotten(&mut self, task: &str, of: &Partition, kept: Option<u64>) {
+        let mut known = self.horizons.iter_mut();
+        match known.find(|known| known.task == task && known.of == *of) {
+            Some(known) => known.turns += 1,
+            None => self.horizons.push(Horizon {
+                task: task.to_owned(),
+                of: of.clone(),
+                kept,
+                turns: 1,
+            }),
+        }
     }
 
     pub(super) fn find(&mut self, finding: Finding) {
@@ -370,6 +419,9 @@ impl fmt::Display for Report {
                 f,
                 "  consequence: {turns} turns of {task} from turn {turn} on were not recomputed"
             )?;
+        }
+        for horizon in &self.horizons {
+            writeln!(f, "  horizon: {horizon}")?;
         }
         for Uncovered {
             partition,

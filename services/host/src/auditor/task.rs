@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use mainstem_kernel::runner::{Runner, TaskError};
+use mainstem_kernel::task::{Input, Mode};
 use mainstem_kernel::turn::output_written;
 use mainstem_kernel::worker::Factory;
 use mainstem_kernel::{Partition, Resolver, Run, TaskSpec};
@@ -68,6 +69,15 @@ impl Audited {
             versions: BTreeMap::new(),
             unfolded: None,
         }
+    }
+
+    /// Whether an input is a topic of others.
+    pub(super) fn is_foreign(&self, topic: &str, partition: i32) -> bool {
+        let is = |input: &&Input| {
+            *input.partition.topic == *topic && input.partition.index as i32 == partition
+        };
+        let input = self.spec.iter().flat_map(|spec| &spec.inputs).find(is);
+        input.is_some_and(|input| input.mode == Mode::Foreign)
     }
 
     /// Version of the machine that the program has for the task.

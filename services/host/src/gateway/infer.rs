@@ -86,7 +86,7 @@ fn constant<'a>(project: &'a Project, model: &str) -> Option<&'a str> {
     let view = project.views.get(&project.models.get(model)?.view)?;
     match &project.sources.get(&view.source)?.entity {
         Entity::Constant(entity) => Some(entity),
-        Entity::Column(_) => None,
+        Entity::Column(_) | Entity::Key(_) => None,
     }
 }
 

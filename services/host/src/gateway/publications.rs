@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use mainstem_ingest::{Encoder, Row};
+use mainstem_ingest::{Encoder, IngestError, Row};
 use mainstem_schemas::Digest;
 use mainstem_schemas::definition::{EventTime, Project};
 
@@ -133,7 +133,8 @@ impl Publications {
         actor: &str,
     ) -> Result<Open, PublishError> {
         let _alone = lock(&self.begin);
-        let encoder = Encoder::new(source, source_of(project, source)?)?;
+        let encoder =
+            Encoder::new(source, source_of(project, source)?).map_err(IngestError::from)?;
         let publication = Publication::begin(store, project, source, DOOR, actor, None)?;
         Ok(Open {
             publication,

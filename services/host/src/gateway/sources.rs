@@ -79,6 +79,12 @@ fn problem(error: PublishError) -> Problem {
             "There is no such source",
             error.to_string(),
         ),
+        PublishError::Copied { .. } => Problem::new(
+            StatusCode::CONFLICT,
+            "copied-source",
+            "The source is copied from a topic",
+            error.to_string(),
+        ),
         PublishError::NoDoor(_) => Problem::new(
             StatusCode::CONFLICT,
             "timed-by-row",

@@ -91,6 +91,16 @@ pub enum PublishError {
         /// What there is.
         known: String,
     },
+    /// Others write the source's records.
+    #[error(
+        "the source {source_name} is copied from the topic {topic}, and has no other writer; write to that topic, or declare a source without `topic`"
+    )]
+    Copied {
+        /// The source.
+        source_name: String,
+        /// The topic.
+        topic: String,
+    },
     /// Nothing to resume.
     #[error("no publication of {0:?} was begun; publish it without --resume")]
     NothingToResume(String),
@@ -184,23 +194,24 @@ pub struct Input<'a, R> {
     pub is_file: bool,
 }
 
-/// The source of a name.
+/// The source of a name, which takes publications.
 ///
 /// # Errors
-/// [`PublishError::UnknownSource`] with the names there are.
+/// [`PublishError::UnknownSource`] with the names there are, [`PublishError::Copied`].
 pub fn source_of<'a>(project: &'a Project, name: &str) -> Result<&'a Source, PublishError> {
-    project
-        .sources
-        .get(name)
-        .ok_or_else(|| PublishError::UnknownSource {
-            name: name.into(),
-            known: project
-                .sources
-                .keys()
-                .cloned()
-                .collect::<Vec<_>>()
-                .join(", "),
-        })
+    let known = || project.sources.keys().cloned().collect::<Vec<_>>();
+    let unknown = || PublishError::UnknownSource {
+        name: name.into(),
+        known: known().join(", "),
+    };
+    let source = project.sources.get(name).ok_or_else(unknown)?;
+    match &source.topic {
+        None => Ok(source),
+        Some(topic) => Err(PublishError::Copied {
+            source_name: name.into(),
+            topic: topic.name.clone(),
+        }),
+    }
 }
 
 /// Publishes everything at once, as it comes.

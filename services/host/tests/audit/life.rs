@@ -3,6 +3,7 @@
 //! drift for a while. What becomes of it is asserted here, for the tests that use the record count on it.
 
 mod people;
+mod visits;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufReader;
@@ -156,7 +157,13 @@ impl Life {
             let text = mistakes.iter().map(ToString::to_string);
             panic!("{}", text.collect::<String>())
         });
+        // Somebody else's topic is copied beside it. The project file would not have that under a paced clock, where such
+        // records come with no step; nothing follows from these.
+        visits::write(&store);
+        let mut project = project;
+        project.sources.insert("visits".into(), visits::source());
         apply::apply(&store, &project, "ada", Millis(BEGIN)).unwrap();
+        let project = store.project().unwrap();
         let tasks = tasks_of(&project);
         let stop = Arc::new(AtomicBool::new(false));
         let workers = [0, 1].map(|n| {

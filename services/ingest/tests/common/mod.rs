@@ -31,6 +31,7 @@ pub fn source() -> Source {
         ],
         entity: Entity::Column("who".into()),
         time: EventTime::Column("at".into()),
+        topic: None,
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use mainstem_kernel::log::{LogError, Partition, TopicSpec};
 use rdkafka::admin::AdminClient;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
 use rdkafka::{Offset, TopicPartitionList};
@@ -125,7 +125,8 @@ impl Cluster {
         Ok(metadata.topics().iter().map(copies).collect())
     }
 
-    /// Number of partitions, or nothing where there is no such topic. Counts are fixed for life, so they are kept.
+    /// Number of partitions, or nothing where there is no such topic. Counts of our own are fixed for life, so they are
+    /// kept.
     pub(crate) fn count(&self, topic: &str) -> Result<Option<u32>, LogError> {
         if let Some(count) = lock(&self.counts).get(topic) {
             return Ok(Some(*count));
@@ -150,8 +151,10 @@ impl Cluster {
         Ok(count)
     }
 
-    /// Refuses a partition that does not exist.
+    /// Refuses a partition that does not exist. A topic of others may have grown since it was counted.
     pub(crate) fn require(&self, partition: &Partition) -> Result<(), LogError> {
+        let beyond = |count: &u32| *count <= partition.index;
+        lock(&self.counts).retain(|topic, count| **topic != *partition.topic || !beyond(count));
         match self.count(&partition.topic)? {
             Some(count) if partition.index < count => Ok(()),
             _ => Err(LogError::UnknownTopic(partition.clone())),
@@ -193,11 +196,30 @@ impl Cluster {
                 Err((_, why)) if is_passing(&why) && Instant::now() < deadline => {
                     std::thread::sleep(PAUSE);
                 }
+                Err((partition, why))
+                    if self.has_grown(&partition, &why) && Instant::now() < deadline =>
+                {
+                    look_again(probe, &partition);
+                    std::thread::sleep(PAUSE);
+                }
                 Err((partition, why)) => return Err(self.explain(Act::read(&partition), &why)),
                 Ok(offsets) => return Ok(offsets),
             }
         }
     }
+
+    /// Whether a client that does not know a partition has only not heard of it yet: a topic of others has grown.
+    fn has_grown(&self, partition: &Partition, why: &KafkaError) -> bool {
+        let unknown = why.rdkafka_error_code().is_some_and(error::is_unknown);
+        let counted = lock(&self.counts).get(partition.topic.as_ref()).copied();
+        unknown && counted.is_some_and(|count| partition.index < count)
+    }
+}
+
+/// Has a client look at a topic again, which it does by itself every five minutes.
+pub(crate) fn look_again<C: ConsumerContext>(client: &BaseConsumer<C>, partition: &Partition) {
+    // What comes of it shows in the next call.
+    let _ = client.fetch_metadata(Some(&partition.topic), PATIENCE);
 }
 
 fn ask(

@@ -16,8 +16,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::cluster::{Cluster, PATIENCE};
-use crate::error::Act;
+use crate::cluster::{Cluster, PATIENCE, look_again};
+use crate::error::{self, Act};
 use crate::native::{Message, Queue};
 use crate::settings::{self, Role};
 use crate::trouble::Events;
@@ -180,6 +180,9 @@ impl KafkaReader {
                 offset: next,
                 earliest,
             });
+        }
+        if error::is_unknown(code) {
+            look_again(&self.consumer, partition);
         }
         let why = KafkaError::MessageConsumption(code);
         Err(self.cluster.explain(Act::read(partition), &why))

@@ -136,6 +136,8 @@ fn defaults(role: Role<'_>) -> &'static [(&'static str, &'static str)] {
             ("session.timeout.ms", "10000"),
             ("heartbeat.interval.ms", "1000"),
             ("max.poll.interval.ms", "300000"),
+            // How late a group hears that a topic of others has grown: librdkafka's own five minutes are long to wait.
+            ("topic.metadata.refresh.interval.ms", "30000"),
         ],
         // Batches as measured against Kafka Streams; only failures are reported, for a report per record costs a
         // tenth of the time and makes rdkafka's flush wait in steps of 100 ms.

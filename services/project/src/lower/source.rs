@@ -1,21 +1,26 @@
-//! Sources: columns, and which of them say whom a record is about and when it happened.
+//! Sources: columns, and what says whom a record is about and when it happened.
 
 use std::collections::BTreeMap;
 
 use mainstem_schemas::Millis;
-use mainstem_schemas::definition::{Entity, EventTime, Field, FieldType, Source};
+use mainstem_schemas::definition::{Entity, EventTime, Field, FieldType, KeyFormat, Source};
 
 use super::names::{column_type, columns, unknown};
 use super::record::Record;
+use super::topic;
 use crate::diagnostic::Report;
 use crate::grammar::SOURCE;
 use crate::suggest::listed;
 use crate::tree::{Key, Node, shown};
 
-pub(super) fn sources(entries: &[(Key, Node)], report: &mut Report) -> BTreeMap<String, Source> {
+pub(super) fn sources(
+    file: &Record<'_>,
+    entries: &[(Key, Node)],
+    report: &mut Report,
+) -> BTreeMap<String, Source> {
     let sources = entries
         .iter()
-        .map(|(key, node)| (key.text.clone(), source(node, report)));
+        .map(|(key, node)| (key.text.clone(), source(file, node, report)));
     let mut sources: BTreeMap<_, _> = sources.collect();
     for (number, source) in (1..).zip(sources.values_mut()) {
         source.number = number;
@@ -23,39 +28,56 @@ pub(super) fn sources(entries: &[(Key, Node)], report: &mut Report) -> BTreeMap<
     sources
 }
 
-fn source(node: &Node, report: &mut Report) -> Source {
+fn source(file: &Record<'_>, node: &Node, report: &mut Report) -> Source {
     let record = Record::of(Some(node), SOURCE);
-    let fields = record.entries("fields").iter().filter_map(field).collect();
-    let entity = record.get("entity");
-    let time = record.get("time");
-    Source {
+    let source = Source {
         number: 0,
-        fields,
-        entity: match entity.and_then(|entity| entity.get("column")) {
-            Some(column) => Entity::Column(key_column(node, column, "the entity", report)),
-            None => {
-                let constant = entity.and_then(|entity| entity.get("constant")?.text());
-                Entity::Constant(constant.unwrap_or_default().to_owned())
-            }
-        },
-        time: match time.and_then(|time| time.get("column")) {
-            Some(column) => EventTime::Column(key_column(node, column, "the event time", report)),
-            None => {
-                let time = Record::of(time, &[]);
-                let start = time.moment("start");
-                if let Some(node) = time.get("start").filter(|_| start < Millis(0)) {
-                    let message = format!("`start` is {start}, before log time begins");
-                    report
-                        .error(node.span.clone(), message)
-                        .label("must be 1970 or later")
-                        .help("move the times of all rows by the same span, for instance by whole years");
-                }
-                EventTime::Row {
-                    start,
-                    every: time.span("every"),
-                }
-            }
-        },
+        fields: record.entries("fields").iter().filter_map(field).collect(),
+        entity: entity(node, record.get("entity"), report),
+        time: time(node, record.get("time"), report),
+        topic: record
+            .get("topic")
+            .map(|topic| topic::topic(file, topic, report)),
+    };
+    topic::fits(&record, &source, report);
+    source
+}
+
+fn entity(source: &Node, entity: Option<&Node>, report: &mut Report) -> Entity {
+    let text = |key| entity.and_then(|entity| entity.get(key));
+    if let Some(column) = text("column") {
+        return Entity::Column(key_column(source, column, "the entity", report));
+    }
+    match text("key").and_then(Node::text) {
+        Some("json") => Entity::Key(KeyFormat::Json),
+        Some("avro") => Entity::Key(KeyFormat::Avro),
+        Some(_) => Entity::Key(KeyFormat::Text),
+        None => {
+            let constant = text("constant").and_then(Node::text);
+            Entity::Constant(constant.unwrap_or_default().to_owned())
+        }
+    }
+}
+
+fn time(source: &Node, time: Option<&Node>, report: &mut Report) -> EventTime {
+    if let Some(column) = time.and_then(|time| time.get("column")) {
+        return EventTime::Column(key_column(source, column, "the event time", report));
+    }
+    if time.is_some_and(|time| time.get("record").is_some()) {
+        return EventTime::Timestamp;
+    }
+    let time = Record::of(time, &[]);
+    let start = time.moment("start");
+    if let Some(node) = time.get("start").filter(|_| start < Millis(0)) {
+        let message = format!("`start` is {start}, before log time begins");
+        report
+            .error(node.span.clone(), message)
+            .label("must be 1970 or later")
+            .help("move the times of all rows by the same span, for instance by whole years");
+    }
+    EventTime::Row {
+        start,
+        every: time.span("every"),
     }
 }
 

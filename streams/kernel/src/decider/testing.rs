@@ -244,6 +244,7 @@ pub fn example_project() -> Project {
         ],
         entity: Entity::Constant("e".into()),
         time: EventTime::Column("at".into()),
+        topic: None,
     };
     let feature = |name: &str| Feature {
         name: name.into(),

@@ -3,16 +3,28 @@
 use std::fmt;
 
 use mainstem_schemas::definition::Field;
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::encoder::{Encoder, Good};
-use crate::error::{Fault, shown};
-use crate::values::{
+use super::encoder::{Encoder, Good};
+use super::fault::{Fault, shown};
+use super::values::{
     Cell, Missing, beyond_double, from_boolean, from_float, from_integer, from_string, not_finite,
 };
 
+/// What becomes of keys that the source does not declare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Others {
+    /// The record is refused: the key may be misspelt.
+    Refused,
+    /// They are passed by, whatever they hold: others write the records.
+    Ignored,
+}
+
 /// An object as a row.
-pub(crate) fn row(encoder: &mut Encoder, row: u64, bytes: &[u8]) -> Result<Good, Fault> {
+///
+/// # Errors
+/// [`Fault`] where it does not fit the source.
+pub fn row(encoder: &mut Encoder, row: u64, bytes: &[u8], others: Others) -> Result<Good, Fault> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let at = error.valid_up_to();
         Fault::row(format!(
@@ -23,6 +35,7 @@ pub(crate) fn row(encoder: &mut Encoder, row: u64, bytes: &[u8]) -> Result<Good,
     let mut object = Object {
         seen: vec![false; encoder.fields.len()],
         encoder,
+        others,
         field: None,
         fault: None,
     };
@@ -66,6 +79,7 @@ fn not_json(object: &Object<'_>, text: &str, error: &serde_json::Error) -> Fault
 /// Reads an object into the encoder's cells.
 struct Object<'e> {
     encoder: &'e mut Encoder,
+    others: Others,
     seen: Vec<bool>,
     /// Whose value is being read.
     field: Option<usize>,
@@ -79,7 +93,7 @@ impl Object<'_> {
     }
 
     /// The field of a key. Most records name the fields in their order.
-    fn find(&mut self, key: &str) -> Result<usize, Fault> {
+    fn find(&mut self, key: &str) -> Result<Option<usize>, Fault> {
         let next = self.field.map_or(0, |field| field + 1);
         let is = |field: &Field| field.name == key;
         let fields = &self.encoder.fields;
@@ -88,6 +102,9 @@ impl Object<'_> {
             _ => fields.iter().position(is),
         };
         let Some(at) = at else {
+            if self.others == Others::Ignored {
+                return Ok(None);
+            }
             let source = &self.encoder.source_name;
             let key = shown(key);
             return Err(Fault::row(format!(
@@ -101,9 +118,9 @@ impl Object<'_> {
             }
             Some(seen) => {
                 *seen = true;
-                Ok(at)
+                Ok(Some(at))
             }
-            None => Ok(at),
+            None => Ok(Some(at)),
         }
     }
 
@@ -139,8 +156,11 @@ impl<'de> Visitor<'de> for &mut Object<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(at) = map.next_key_seed(Key(self))? {
-            self.field = Some(at);
-            map.next_value_seed(Value(self))?;
+            self.field = at.or(self.field);
+            match at {
+                Some(_) => map.next_value_seed(Value(self))?,
+                None => _ = map.next_value::<IgnoredAny>()?,
+            }
         }
         self.field = None;
         Ok(())
@@ -151,20 +171,20 @@ impl<'de> Visitor<'de> for &mut Object<'_> {
 struct Key<'o, 'e>(&'o mut Object<'e>);
 
 impl<'de> DeserializeSeed<'de> for Key<'_, '_> {
-    type Value = usize;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<usize, D::Error> {
+    type Value = Option<usize>;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<usize>, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
 impl Visitor<'_> for Key<'_, '_> {
-    type Value = usize;
+    type Value = Option<usize>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a key")
     }
 
-    fn visit_str<E: Error>(self, key: &str) -> Result<usize, E> {
+    fn visit_str<E: Error>(self, key: &str) -> Result<Option<usize>, E> {
         self.0.find(key).map_err(|fault| self.0.fail(fault))
     }
 }

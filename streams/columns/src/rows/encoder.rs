@@ -2,13 +2,16 @@
 
 use std::ops::Range;
 
-use mainstem_columns::put::{put_boolean, put_double, put_long, put_null, put_some, put_text};
+use crate::put::{put_boolean, put_double, put_long, put_null, put_some, put_text};
 use mainstem_schemas::definition::{Entity, EventTime, Field, FieldType, Source};
 use mainstem_schemas::{Millis, Span};
 
-use crate::error::{Fault, IngestError, Reject, shown};
-use crate::lines::RECORD_LIMIT;
-use crate::values::{Cell, missing, name};
+use super::fault::{Fault, Reject, shown};
+use super::json::{self, Others};
+use super::values::{Cell, missing, name};
+
+/// Bytes of a record at most, its line's end counted: by default a Kafka broker refuses more than 1 MiB.
+pub const RECORD_LIMIT: usize = 1 << 20;
 
 /// A row that fits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,23 +27,35 @@ pub struct Good {
 /// Writes rows of one source. It keeps the memory of the last row for the next.
 #[derive(Debug)]
 pub struct Encoder {
-    pub(crate) source_name: String,
-    pub(crate) fields: Vec<Field>,
+    pub(super) source_name: String,
+    pub(super) fields: Vec<Field>,
     key: Key,
     time: Time,
     slots: Vec<Slot>,
     texts: String,
+    outside: Outside,
+}
+
+/// What a foreign record says outside of its value.
+#[derive(Clone, Debug, Default)]
+pub struct Outside {
+    /// Its key as text, where it has one.
+    pub key: Option<String>,
+    /// Its timestamp, where it has one.
+    pub time: Option<Millis>,
 }
 
 #[derive(Debug)]
 enum Key {
     Constant(Vec<u8>),
     Field(usize),
+    Outside,
 }
 
 #[derive(Debug)]
 enum Time {
     Field(usize),
+    Outside,
     Row { start: Millis, every: Span },
 }
 
@@ -64,13 +79,23 @@ const OLDER: &str = "log time begins in 1970, so move older times, all by the sa
 /// Bytes of a record beside its key and its body: five headers and the framing have some 200, a file's name at most 255.
 const HEADERS: usize = 1 << 10;
 
+/// A source that cannot take rows.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("source {source_name}: {what}")]
+pub struct BadSource {
+    /// Name of the source.
+    pub source_name: String,
+    /// What is wrong and what to do.
+    pub what: String,
+}
+
 impl Encoder {
     /// The encoder of a source.
     ///
     /// # Errors
-    /// [`IngestError::Source`] where entity or event time name no column that can be one.
-    pub fn new(source_name: &str, source: &Source) -> Result<Self, IngestError> {
-        let wrong = |what: String| IngestError::Source {
+    /// [`BadSource`] where entity or event time name no column that can be one.
+    pub fn new(source_name: &str, source: &Source) -> Result<Self, BadSource> {
+        let wrong = |what: String| BadSource {
             source_name: source_name.into(),
             what,
         };
@@ -93,6 +118,7 @@ impl Encoder {
             Ok(at)
         };
         let key = match &source.entity {
+            Entity::Key(_) => Key::Outside,
             Entity::Constant(key) => Key::Constant(key.clone().into_bytes()),
             Entity::Column(column) => {
                 let kinds = [FieldType::String, FieldType::Long, FieldType::Boolean];
@@ -103,6 +129,7 @@ impl Encoder {
             EventTime::Column(column) => {
                 Time::Field(find("time", column, &[FieldType::String, FieldType::Long])?)
             }
+            EventTime::Timestamp => Time::Outside,
             EventTime::Row { start, every } => Time::Row {
                 start: *start,
                 every: *every,
@@ -115,7 +142,20 @@ impl Encoder {
             time,
             slots: vec![Slot::Missing; source.fields.len()],
             texts: String::new(),
+            outside: Outside::default(),
         })
+    }
+
+    /// Name of the source.
+    #[must_use]
+    pub fn source_name(&self) -> &str {
+        &self.source_name
+    }
+
+    /// Its columns.
+    #[must_use]
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
     }
 
     /// One JSON object as a row: what a door does. `row` counts from 0.
@@ -126,19 +166,24 @@ impl Encoder {
         let result = if bytes.len() > RECORD_LIMIT {
             Err(too_long(bytes.len() as u64))
         } else {
-            crate::json::row(self, row, bytes)
+            json::row(self, row, bytes, Others::Refused)
         };
         result.map_err(|fault| fault.reject(bytes, None))
     }
 
+    /// Says what the next row's record has outside of its value.
+    pub fn set_outside(&mut self, outside: Outside) {
+        self.outside = outside;
+    }
+
     /// Begins a row: all cells are missing.
-    pub(crate) fn begin(&mut self) {
+    pub fn begin(&mut self) {
         self.slots.fill(Slot::Missing);
         self.texts.clear();
     }
 
     /// Sets a cell of the row.
-    pub(crate) fn set(&mut self, field: usize, cell: Cell<'_>) {
+    pub fn set(&mut self, field: usize, cell: Cell<'_>) {
         let slot = match cell {
             Cell::Missing => Slot::Missing,
             Cell::Double(double) => Slot::Double(double),
@@ -156,7 +201,10 @@ impl Encoder {
     }
 
     /// Writes the row.
-    pub(crate) fn finish(&self, row: u64) -> Result<Good, Fault> {
+    ///
+    /// # Errors
+    /// [`Fault`] where a value is missing that must be there, or entity or event time cannot be one.
+    pub fn finish(&self, row: u64) -> Result<Good, Fault> {
         let mut body = Vec::with_capacity(10 * self.fields.len() + self.texts.len());
         for (field, slot) in self.fields.iter().zip(&self.slots) {
             match slot {
@@ -206,6 +254,12 @@ impl Encoder {
     fn key(&self) -> Result<Vec<u8>, Fault> {
         let field = match &self.key {
             Key::Constant(key) => return Ok(key.clone()),
+            Key::Outside => {
+                let key = self.outside.key.as_ref().filter(|key| !key.is_empty());
+                return key.map(|key| key.clone().into_bytes()).ok_or_else(|| {
+                    Fault::row("it has no key, which says whom the record is about; write the entity as the key, or declare `entity: {column: ...}`")
+                });
+            }
             Key::Field(field) => *field,
         };
         let (name, slot) = self.at(field);
@@ -226,6 +280,12 @@ impl Encoder {
         let within = |time: &Millis| (TIMES.0..=TIMES.1).contains(time);
         let field = match &self.time {
             Time::Field(field) => *field,
+            Time::Outside => {
+                let time = self.outside.time.filter(within);
+                return time.ok_or_else(|| {
+                    Fault::row("it has no timestamp of 1970 or later, which is its event time; have the producer or the broker set one, or declare `time: {column: ...}`")
+                });
+            }
             Time::Row { start, every } => {
                 let time = i64::try_from(row)
                     .ok()
@@ -273,20 +333,9 @@ impl Encoder {
     }
 }
 
-/// One JSON object as a row of a source; a door with many uses one [`Encoder`] for all.
-///
-/// # Errors
-/// Outer: the source cannot take rows. Inner: the record does not fit it.
-pub fn json_record(
-    source_name: &str,
-    source: &Source,
-    row: u64,
-    bytes: &[u8],
-) -> Result<Result<Good, Reject>, IngestError> {
-    Ok(Encoder::new(source_name, source)?.json(row, bytes))
-}
-
-pub(crate) fn too_long(length: u64) -> Fault {
+/// What is wrong with a record of that many bytes.
+#[must_use]
+pub fn too_long(length: u64) -> Fault {
     Fault::row(format!(
         "the record has {length} bytes, and at most {RECORD_LIMIT} are taken, for a broker refuses more by default; shorten it, or keep large values elsewhere and publish where they are"
     ))

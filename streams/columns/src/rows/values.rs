@@ -4,15 +4,20 @@ use std::num::IntErrorKind;
 
 use mainstem_schemas::definition::{Field, FieldType};
 
-use crate::error::{Fault, shown};
+use super::fault::{Fault, shown};
 
 /// A value of a row.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Cell<'a> {
+pub enum Cell<'a> {
+    /// None.
     Missing,
+    /// Of a double.
     Double(f64),
+    /// Of a long.
     Long(i64),
+    /// Of a boolean.
     Boolean(bool),
+    /// Of a string.
     Text(&'a str),
 }
 
@@ -40,7 +45,9 @@ impl Missing {
     }
 }
 
-pub(crate) fn name(kind: FieldType) -> &'static str {
+/// A type's word in the project file.
+#[must_use]
+pub fn name(kind: FieldType) -> &'static str {
     match kind {
         FieldType::Double => "double",
         FieldType::Long => "long",
@@ -50,7 +57,10 @@ pub(crate) fn name(kind: FieldType) -> &'static str {
 }
 
 /// A value of CSV. Spaces around numbers and booleans are nothing.
-pub(crate) fn from_text<'a>(field: &Field, text: &'a str) -> Result<Cell<'a>, Fault> {
+///
+/// # Errors
+/// [`Fault`] where the text is no value of the field's type.
+pub fn from_text<'a>(field: &Field, text: &'a str) -> Result<Cell<'a>, Fault> {
     if text.is_empty() {
         return Ok(Cell::Missing);
     }

@@ -1,0 +1,210 @@
+//! Avro in the wire format, with a registry.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use mainstem_columns::put::{put_boolean, put_double, put_long, put_null, put_some, put_text};
+use mainstem_host::outside::{OutsideRegistry, OutsideSchemas};
+use mainstem_schemas::{EventId, Millis, wire};
+
+use crate::world::World;
+
+/// What a registry holds, in memory; the real one is asked in the tests on Kafka.
+#[derive(Default)]
+struct Shelf {
+    schemas: Mutex<BTreeMap<u32, String>>,
+    asked: AtomicU32,
+}
+
+impl OutsideRegistry for Shelf {
+    fn place(&self) -> String {
+        "http://registry.test".into()
+    }
+
+    fn schema(&self, id: u32) -> Result<Option<String>, String> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        Ok(self.schemas.lock().unwrap().get(&id).cloned())
+    }
+}
+
+fn project(topic: &str, entity: &str) -> String {
+    format!(
+        "project: shop\npartitions: 2\nsources:\n  clicks:\n    topic: {{name: web.clicks, format: avro{topic}}}\n    fields: {{user: string, at: long, big: long?, price: double, paid: boolean?}}\n    entity: {entity}\n    time: {{column: at}}\nviews:\n  v: {{features: {{price: price}}}}\n"
+    )
+}
+
+/// A click with more than the source asks for: nested, and a time in microseconds.
+const CLICK: &str = r#"{"type":"record","name":"Click","namespace":"com.shop","fields":[
+    {"name":"tags","type":{"type":"array","items":{"type":"record","name":"Tag","fields":[{"name":"t","type":"string"},{"name":"w","type":["null","double"]}]}}},
+    {"name":"user","type":"string"},
+    {"name":"more","type":{"type":"map","values":"bytes"}},
+    {"name":"at","type":{"type":"long","logicalType":"timestamp-micros"}},
+    {"name":"big","type":"long"},
+    {"name":"price","type":"float"},
+    {"name":"paid","type":["null","boolean"]}]}"#;
+
+const VIEWED: &str = r#"{"type":"record","name":"Viewed","namespace":"com.shop","fields":[
+    {"name":"user","type":"string"}]}"#;
+
+fn click(id: u32, user: &str, at: i64, price: f32) -> Vec<u8> {
+    let mut value = Vec::new();
+    wire::put_header(&mut value, id);
+    // Two tags, then none.
+    put_long(&mut value, 2);
+    put_text(&mut value, "red");
+    put_null(&mut value);
+    put_text(&mut value, "new");
+    put_some(&mut value);
+    put_double(&mut value, 0.5);
+    put_long(&mut value, 0);
+    put_text(&mut value, user);
+    // One entry, by a block of a known size.
+    let mut entry = Vec::new();
+    put_text(&mut entry, "k");
+    put_text(&mut entry, "bytes");
+    put_long(&mut value, -1);
+    put_long(&mut value, entry.len() as i64);
+    value.extend(entry);
+    put_long(&mut value, 0);
+    put_long(&mut value, at * 1000 + 999);
+    put_long(&mut value, i64::MAX);
+    value.extend(price.to_le_bytes());
+    put_some(&mut value);
+    put_boolean(&mut value, true);
+    value
+}
+
+fn viewed(id: u32) -> Vec<u8> {
+    let mut value = Vec::new();
+    wire::put_header(&mut value, id);
+    put_text(&mut value, "ada");
+    value
+}
+
+fn copied(user: &str, at: i64, price: f64) -> Vec<u8> {
+    let mut body = Vec::new();
+    put_text(&mut body, user);
+    put_long(&mut body, at);
+    put_some(&mut body);
+    put_long(&mut body, i64::MAX);
+    put_double(&mut body, price);
+    put_some(&mut body);
+    put_boolean(&mut body, true);
+    body
+}
+
+#[test]
+fn avro_is_read_with_its_writers_schema_which_is_copied_into_the_log_first() {
+    let world = World::new();
+    let only = ", only: {record: com.shop.Click}";
+    world.apply(&project(only, "{column: user}")).unwrap();
+    let (first, second) = (click(17, "ada", 1000, 1.5), click(17, "bob", 2000, 2.5));
+    let other = viewed(18);
+    world.write(0, &[(None, Some(&first), &[]), (None, Some(&other), &[])]);
+    world.write(
+        1,
+        &[
+            (None, Some(b"\x07no wire format"), &[]),
+            (None, Some(&second), &[]),
+        ],
+    );
+    let shelf = Arc::new(Shelf::default());
+    let put = |id: u32, schema: &str| shelf.schemas.lock().unwrap().insert(id, schema.into());
+    put(17, CLICK);
+    put(18, VIEWED);
+    world.run_with(Some(Arc::clone(&shelf) as _), &mut || true);
+    let mut seen: Vec<_> = world
+        .arrived("shop.arrivals.clicks")
+        .into_iter()
+        .map(|a| (a.key, a.time, a.body))
+        .collect();
+    seen.sort();
+    let wanted = [
+        ("ada".to_owned(), Millis(1000), copied("ada", 1000, 1.5)),
+        ("bob".to_owned(), Millis(2000), copied("bob", 2000, 2.5)),
+    ];
+    assert_eq!(seen, wanted);
+    let catalog = world.store.catalog("shop").unwrap();
+    for (id, name) in [(17, "Click"), (18, "Viewed")] {
+        let here = catalog.id_of(&format!("outside/web.clicks/{id}")).unwrap();
+        assert_eq!(catalog.known(here).unwrap().name, name);
+    }
+    let quarantined = world.quarantined();
+    assert_eq!(quarantined.len(), 1);
+    assert!(
+        quarantined[0].reason.contains("0x07"),
+        "{}",
+        quarantined[0].reason
+    );
+    let report = world.audit();
+    assert!(report.is_clean(), "{report}");
+
+    // A registry that had the topic's schemas says that it has none of this id: only its record is refused.
+    let unknown = viewed(99);
+    let third = click(17, "cy", 3000, 3.5);
+    world.write(0, &[(None, Some(&unknown), &[]), (None, Some(&third), &[])]);
+    world.run_with(Some(shelf), &mut || true);
+    assert_eq!(world.arrived("shop.arrivals.clicks").len(), 3);
+    let quarantined = world.quarantined();
+    assert_eq!(quarantined.len(), 2);
+    let number = world.store.project().unwrap().sources["clicks"].number;
+    assert_eq!(quarantined[1].origin, Some(EventId::foreign(number, 0, 2)));
+    assert!(
+        quarantined[1].reason.contains("99"),
+        "{}",
+        quarantined[1].reason
+    );
+    let report = world.audit();
+    assert!(report.is_clean(), "{report}");
+}
+
+#[test]
+fn a_task_waits_for_the_first_schema_and_goes_on_when_it_comes() {
+    let world = World::new();
+    world.apply(&project("", "{key: avro}")).unwrap();
+    let mut key = Vec::new();
+    wire::put_header(&mut key, 5);
+    put_long(&mut key, -42);
+    let value = click(17, "ada", 1000, 1.5);
+    world.write(1, &[(Some(&key), Some(&value), &[])]);
+    let shelf = Arc::new(Shelf::default());
+    let number = world.store.project().unwrap().sources["clicks"].number;
+    let told = |registry: Option<Arc<Shelf>>, wanted: &str| {
+        let registry = registry.map(|shelf| shelf as Arc<dyn OutsideRegistry>);
+        let schemas = OutsideSchemas::new(world.store.clone(), registry);
+        let begun = Instant::now();
+        loop {
+            let told = schemas.ask(number, 17);
+            if told.contains(wanted) {
+                return;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(30), "{told}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    told(None, "--registry");
+    told(
+        Some(Arc::clone(&shelf)),
+        "schema id 17 of the topic web.clicks, and the registry at http://registry.test does not know it",
+    );
+    let late = Arc::clone(&shelf);
+    let registers = std::thread::spawn(move || {
+        // Once the task has asked in vain.
+        while late.asked.load(Ordering::SeqCst) < 3 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let put = |id: u32, schema: &str| late.schemas.lock().unwrap().insert(id, schema.into());
+        put(5, r#""long""#);
+        put(17, CLICK);
+    });
+    world.run_with(Some(shelf), &mut || true);
+    registers.join().unwrap();
+    let arrived = world.arrived("shop.arrivals.clicks");
+    let keys: Vec<&str> = arrived.iter().map(|arrived| arrived.key.as_str()).collect();
+    assert_eq!(keys, ["-42"]);
+    assert_eq!(world.quarantined(), []);
+    let report = world.audit();
+    assert!(report.is_clean(), "{report}");
+}
