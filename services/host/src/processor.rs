@@ -21,6 +21,12 @@ use crate::resolver::StoreResolver;
 use crate::store::{Store, StoreError};
 use crate::trainer::TrainerActuator;
 
+/// What a task takes in a turn, where so much waits: with four partitions behind, a commit is then some 100 ms of work.
+const TURN: FetchLimit = FetchLimit {
+    records: 24_576,
+    bytes: 4 << 20,
+};
+
 /// How long an idle worker waits for news before it looks after its membership anyway.
 const IDLE: Duration = Duration::from_millis(50);
 
@@ -68,6 +74,18 @@ impl Handle {
 /// # Errors
 /// Where there is no project, or the log refuses.
 pub fn start(store: &Store, options: &Options) -> Result<Handle, StoreError> {
+    start_with(store, options, TURN)
+}
+
+/// Starts workers whose tasks take at most so much in a turn.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_with(
+    store: &Store,
+    options: &Options,
+    turn: FetchLimit,
+) -> Result<Handle, StoreError> {
     store.project()?;
     let stop = Arc::new(AtomicBool::new(false));
     let mut threads = Vec::new();
@@ -77,7 +95,7 @@ pub fn start(store: &Store, options: &Options) -> Result<Handle, StoreError> {
         let body = move || {
             let _span = tracing::info_span!("worker", seat = name).entered();
             while !stop.load(Ordering::SeqCst) {
-                if let Err(error) = work(&store, &name, &stop) {
+                if let Err(error) = work(&store, &name, &stop, turn) {
                     tracing::warn!(%error, "the worker joins again");
                     std::thread::sleep(REST);
                 }
@@ -92,7 +110,7 @@ pub fn start(store: &Store, options: &Options) -> Result<Handle, StoreError> {
 }
 
 /// Joins, and steps until told to stop or until the membership is lost.
-fn work(store: &Store, name: &str, stop: &AtomicBool) -> Result<(), StoreError> {
+fn work(store: &Store, name: &str, stop: &AtomicBool, turn: FetchLimit) -> Result<(), StoreError> {
     let mut refusals = Refusals::default();
     let resolver = Arc::new(StoreResolver::new(store.blobs.clone()));
     let mut project = store.project()?;
@@ -102,7 +120,7 @@ fn work(store: &Store, name: &str, stop: &AtomicBool) -> Result<(), StoreError> 
         resolver,
         blobs: store.blobs.clone(),
         factory: Arc::new(machine),
-        limit: FetchLimit::default(),
+        limit: turn,
         snapshots: SnapshotEvery::default(),
     };
     let actuator = TrainerActuator::new(Arc::clone(&store.log), store.blobs.clone(), &project.name);
