@@ -10,7 +10,7 @@ use mainstem_host::resolver::StoreResolver;
 use mainstem_kernel::known::Nothing;
 use mainstem_kernel::log::FetchLimit;
 use mainstem_kernel::pace::Pacer;
-use mainstem_kernel::runner::{Blobs, SnapshotEvery};
+use mainstem_kernel::runner::SnapshotEvery;
 use mainstem_kernel::task::rank;
 use mainstem_kernel::worker::{Crew, Inert, Parts, for_each};
 use mainstem_kernel::{Known, Outbox, Partition, Run, TaskSpec};
@@ -32,10 +32,10 @@ pub fn run(table: &mut Table) -> Result<(), Box<dyn Error>> {
     let (mut bare, mut kernel, mut drift) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let dir = tempfile::tempdir()?;
-        let store = market::store(dir.path(), &project)?;
+        let store = market::store(dir.path(), &project, BEGIN)?;
         market::publish(&store, &project, 0, RECORDS)?;
-        bare.push(bare_fold(&store, &project)?);
-        kernel.push(in_the_kernel(&store, &project)?);
+        bare.push(bare_fold(&store, &project, "market", RECORDS)?);
+        kernel.push(in_the_kernel(&store, &project, "market", RECORDS)?);
         drift.push(features_and_drift(&store, &project)?);
     }
     let rate = |times| RECORDS as f64 / median(times).as_secs_f64();
@@ -85,8 +85,13 @@ fn runs(store: &Store, partition: &Partition) -> Result<Vec<Batch>, Box<dyn Erro
 }
 
 /// Folds without a log: no positions, no digests, no turns.
-fn bare_fold(store: &Store, project: &Project) -> Result<Duration, Box<dyn Error>> {
-    let spec = spec(project, "features/market/0")?;
+pub fn bare_fold(
+    store: &Store,
+    project: &Project,
+    view: &str,
+    records: usize,
+) -> Result<Duration, Box<dyn Error>> {
+    let spec = spec(project, &format!("features/{view}/0"))?;
     let mut task = machine(&spec).ok_or("no machine")?;
     let (mut known, mut out) = (Known::default(), Outbox::new(&spec.outputs));
     let inputs = spec
@@ -109,7 +114,7 @@ fn bare_fold(store: &Store, project: &Project) -> Result<Duration, Box<dyn Error
     };
     fold(0..rank::FIRST)?;
     let (wrote, took) = timed(|| fold(rank::FIRST..inputs.len()));
-    expect(wrote?, RECORDS)?;
+    expect(wrote?, records)?;
     Ok(took)
 }
 
@@ -144,12 +149,18 @@ fn exhaust(crew: &mut Crew<Inert>, tasks: &[TaskSpec]) -> Result<(), Box<dyn Err
     }
 }
 
-fn in_the_kernel(store: &Store, project: &Project) -> Result<Duration, Box<dyn Error>> {
-    let tasks = [spec(project, "features/market/0")?];
+/// Folds by turns of the kernel, on the log in memory.
+pub fn in_the_kernel(
+    store: &Store,
+    project: &Project,
+    view: &str,
+    records: usize,
+) -> Result<Duration, Box<dyn Error>> {
+    let tasks = [spec(project, &format!("features/{view}/0"))?];
     let mut crew = crew(store)?;
     let (done, took) = timed(|| exhaust(&mut crew, &tasks));
     done?;
-    expect(count(store, "bench.features.market")?, RECORDS)?;
+    expect(count(store, &format!("bench.features.{view}"))?, records)?;
     Ok(took)
 }
 
@@ -162,7 +173,7 @@ fn count(store: &Store, topic: &str) -> Result<usize, Box<dyn Error>> {
 /// Only the folding is timed.
 fn features_and_drift(before: &Store, project: &Project) -> Result<Duration, Box<dyn Error>> {
     let dir = tempfile::tempdir()?;
-    let store = market::store(dir.path(), project)?;
+    let store = market::store(dir.path(), project, BEGIN)?;
     let mut pacer = Pacer::new(store.log.as_ref(), "bench", Vec::new())?;
     let profile = reference(before, project)?.to_bytes();
     deploy(&store, project, store.blobs.put(&profile)?)?;

@@ -5,15 +5,19 @@
 //!
 //! ```text
 //! cargo run --release -p mainstem-bench                 all sections
-//! cargo run --release -p mainstem-bench -- fold log     some of them: fold, log, demo
+//! cargo run --release -p mainstem-bench -- fold log     some of them: fold, turns, log, demo
+//! cargo run --release -p mainstem-bench -- kafka        beside Kafka Streams, on a real broker
 //! ```
 #![forbid(unsafe_code)]
 
 mod demo;
 mod fold;
+mod job;
+mod kafka;
 mod log;
 mod market;
 mod table;
+mod turns;
 
 use std::error::Error;
 
@@ -21,14 +25,25 @@ use table::Table;
 
 type Section = fn(&mut Table) -> Result<(), Box<dyn Error>>;
 
-const SECTIONS: [(&str, Section); 3] =
-    [("fold", fold::run), ("log", log::run), ("demo", demo::run)];
+const SECTIONS: [(&str, Section); 4] = [
+    ("fold", fold::run),
+    ("turns", turns::run),
+    ("log", log::run),
+    ("demo", demo::run),
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let asked: Vec<String> = std::env::args().skip(1).collect();
+    match asked.split_first() {
+        Some((name, rest)) if name == "kafka" => return kafka::run(rest),
+        Some((name, rest)) if name == "kafka-worker" => return kafka::worker(rest),
+        _ => {}
+    }
     let known = |name: &String| SECTIONS.iter().any(|(section, _)| section == name);
     if let Some(unknown) = asked.iter().find(|name| !known(name)) {
-        return Err(format!("there is no section {unknown}; there are fold, log and demo").into());
+        return Err(
+            format!("there is no section {unknown}; there are fold, turns, log and demo").into(),
+        );
     }
     let mut table = Table::begin();
     for (name, section) in SECTIONS {

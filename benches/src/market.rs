@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use mainstem_host::blobs::DirBlobs;
 use mainstem_host::publisher::{self, Format, Input};
+use mainstem_host::store::Place;
 use mainstem_host::{Store, apply};
 use mainstem_kernel::memory::MemoryLog;
 use mainstem_kernel::pace::Pacer;
@@ -63,14 +64,14 @@ pub fn project() -> Result<Project, Box<dyn Error>> {
 }
 
 /// A store whose log is in memory, so that no disk is measured.
-pub fn store(dir: &Path, project: &Project) -> Result<Store, Box<dyn Error>> {
+pub fn store(dir: &Path, project: &Project, begin: Millis) -> Result<Store, Box<dyn Error>> {
     let store = Store {
-        dir: dir.to_owned(),
+        place: Place::Directory(dir.to_owned()),
         log: Arc::new(MemoryLog::new()),
         blobs: Arc::new(DirBlobs::open(&dir.join("blobs"))?),
     };
-    apply::apply(&store, project, "bench", BEGIN)?;
-    Pacer::new(store.log.as_ref(), "bench", Vec::new())?.tick(BEGIN)?;
+    apply::apply(&store, project, "bench", begin)?;
+    Pacer::new(store.log.as_ref(), "bench", Vec::new())?.tick(begin)?;
     Ok(store)
 }
 

@@ -174,6 +174,14 @@ pub enum Expression {
         /// Records, at least 1; until there are that many, those that are.
         last: u32,
     },
+    /// The mean of all the operand's values so far, the newer the heavier: `alpha · value + (1 - alpha) · mean before`,
+    /// from the first value on. A missing value leaves it as it was.
+    Ewma {
+        /// Operand.
+        of: String,
+        /// Weight of a new value, above 0 and below 1.
+        alpha: f64,
+    },
 }
 
 /// A statistic over a window.
@@ -204,7 +212,8 @@ impl Expression {
             Expression::Column(column) => vec![column],
             Expression::Lag { of, .. }
             | Expression::Change { of, .. }
-            | Expression::Window { of, .. } => vec![of],
+            | Expression::Window { of, .. }
+            | Expression::Ewma { of, .. } => vec![of],
             Expression::Difference { left, right } | Expression::Ratio { left, right } => {
                 vec![left, right]
             }

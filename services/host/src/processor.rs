@@ -22,6 +22,12 @@ use crate::resolver::StoreResolver;
 use crate::store::{Store, StoreError};
 use crate::trainer::TrainerActuator;
 
+/// What a task takes in a turn, where so much waits: with four partitions behind, a commit is then some 100 ms of work.
+const TURN: FetchLimit = FetchLimit {
+    records: 24_576,
+    bytes: 4 << 20,
+};
+
 /// How long an idle worker waits for news before it looks after its membership anyway.
 const IDLE: Duration = Duration::from_millis(50);
 
@@ -32,12 +38,29 @@ const REST: Duration = Duration::from_millis(500);
 const AGAIN: Duration = Duration::from_secs(60);
 
 /// What a processor is told.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Options {
     /// Workers in this process.
     pub threads: usize,
     /// Names the workers; unique among live processes.
     pub name: String,
+    /// What a task takes in a turn at most.
+    pub turn: FetchLimit,
+    /// Knows the schemas of topics that others write.
+    pub registry: Option<Arc<dyn OutsideRegistry>>,
+}
+
+impl Options {
+    /// So many workers, named after the process.
+    #[must_use]
+    pub fn new(threads: usize, name: String) -> Self {
+        Options {
+            threads,
+            name,
+            turn: TURN,
+            registry: None,
+        }
+    }
 }
 
 /// Running workers.
@@ -69,21 +92,9 @@ impl Handle {
 /// # Errors
 /// Where there is no project, or the log refuses.
 pub fn start(store: &Store, options: &Options) -> Result<Handle, StoreError> {
-    start_with(store, options, None)
-}
-
-/// Starts the workers, with the registry of the topics that are copied.
-///
-/// # Errors
-/// As [`start`].
-pub fn start_with(
-    store: &Store,
-    options: &Options,
-    registry: Option<Arc<dyn OutsideRegistry>>,
-) -> Result<Handle, StoreError> {
     store.project()?;
-    let schemas = OutsideSchemas::new(store.clone(), registry);
-    let stop = Arc::new(AtomicBool::new(false));
+    let schemas = OutsideSchemas::new(store.clone(), options.registry.clone());
+    let (stop, turn) = (Arc::new(AtomicBool::new(false)), options.turn);
     let mut threads = Vec::new();
     for index in 0..options.threads.max(1) {
         let (store, stop) = (store.clone(), Arc::clone(&stop));
@@ -92,7 +103,7 @@ pub fn start_with(
         let body = move || {
             let _span = tracing::info_span!("worker", seat = name).entered();
             while !stop.load(Ordering::SeqCst) {
-                if let Err(error) = work(&store, &name, &schemas, &stop) {
+                if let Err(error) = work(&store, &name, &schemas, turn, &stop) {
                     tracing::warn!(%error, "the worker joins again");
                     std::thread::sleep(REST);
                 }
@@ -111,6 +122,7 @@ fn work(
     store: &Store,
     name: &str,
     schemas: &Arc<OutsideSchemas>,
+    turn: FetchLimit,
     stop: &AtomicBool,
 ) -> Result<(), StoreError> {
     let mut refusals = Refusals::default();
@@ -123,7 +135,7 @@ fn work(
         resolver,
         blobs: store.blobs.clone(),
         factory: Arc::new(machine),
-        limit: FetchLimit::default(),
+        limit: turn,
         snapshots: SnapshotEvery::default(),
     };
     let actuator = TrainerActuator::new(Arc::clone(&store.log), store.blobs.clone(), &project.name);

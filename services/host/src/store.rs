@@ -42,6 +42,15 @@ impl fmt::Display for Place {
 }
 
 impl Place {
+    /// A project on Kafka.
+    #[must_use]
+    pub fn kafka(brokers: &str, project: &str) -> Self {
+        Place::Kafka {
+            brokers: brokers.into(),
+            project: project.into(),
+        }
+    }
+
     /// The options of a command that mean this place.
     #[must_use]
     pub fn options(&self) -> String {

@@ -129,7 +129,7 @@ fn write_new(path: &Path, bytes: &[u8]) -> Result<PathBuf, Box<dyn Error>> {
 fn play(store: &Store, project: &Project, threads: usize) -> Result<Published, Box<dyn Error>> {
     let stop = Stop::listen()?;
     let name = format!("demo-{}", std::process::id());
-    let workers = processor::start(store, &processor::Options { threads, name })?;
+    let workers = processor::start(store, &processor::Options::new(threads, name))?;
     let input = Input {
         project,
         source: SOURCE,

@@ -106,10 +106,7 @@ impl Kafka {
         )?;
         let log = self.connect(brokers, project)?;
         Ok(Store {
-            place: At::Kafka {
-                brokers: brokers.into(),
-                project: project.into(),
-            },
+            place: At::kafka(brokers, project),
             log: Arc::new(log),
             blobs: Arc::new(DirBlobs::open(blobs).map_err(StoreError::Blobs)?),
         })

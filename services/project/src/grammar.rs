@@ -332,6 +332,18 @@ pub(crate) const EXPRESSIONS: &[&[Key]] = &[
     ],
     &[operand("min", "Smallest of the last values."), LAST],
     &[operand("max", "Largest of the last values."), LAST],
+    &[
+        operand(
+            "ewma",
+            "Mean of all values so far, the newer the heavier; it begins with the first value.",
+        ),
+        key(
+            "alpha",
+            Refused,
+            &Shape::Between(0.0, 1.0),
+            "Weight of a new value; what was before weighs 1 - alpha.",
+        ),
+    ],
 ];
 
 pub(crate) use model::*;

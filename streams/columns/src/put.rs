@@ -48,17 +48,28 @@ pub fn put_features(
     entity: &str,
     values: impl IntoIterator<Item = Option<f64>>,
 ) {
+    let mut piece = [0; PIECE];
+    let mut at = 0;
     wire::put_header(out, schema_id);
     out.extend_from_slice(&origin.0);
     put_long(out, event_time.0);
     put_text(out, entity);
     for value in values {
-        match value {
-            None => put_null(out),
-            Some(value) => {
-                let [a, b, c, d, e, f, g, h] = value.to_le_bytes();
-                out.extend_from_slice(&[2, a, b, c, d, e, f, g, h]);
-            }
+        if at + 9 > PIECE {
+            out.extend_from_slice(&piece[..at]);
+            at = 0;
+        }
+        if let Some(value) = value {
+            piece[at] = 2;
+            piece[at + 1..at + 9].copy_from_slice(&value.to_le_bytes());
+            at += 9;
+        } else {
+            piece[at] = 0;
+            at += 1;
         }
     }
+    out.extend_from_slice(&piece[..at]);
 }
+
+/// Bytes of a row's values that are gathered before they are copied.
+const PIECE: usize = 144;

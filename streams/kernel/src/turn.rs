@@ -40,9 +40,12 @@ fn blocks(batch: &Batch, timestamps: bool) -> Vec<u8> {
         let mut hasher = blake3::Hasher::new();
         hasher.update(batch.frames(start..end));
         if timestamps {
-            for timestamp in &batch.timestamps()[start..end] {
-                hasher.update(&timestamp.to_le_bytes());
+            let mut bytes = [0; 8 * BLOCK];
+            let mut places = bytes.chunks_exact_mut(8);
+            for (place, timestamp) in places.by_ref().zip(&batch.timestamps()[start..end]) {
+                place.copy_from_slice(&timestamp.to_le_bytes());
             }
+            hasher.update(&bytes[..8 * (end - start)]);
         }
         digests.extend_from_slice(hasher.finalize().as_bytes());
         start = end;

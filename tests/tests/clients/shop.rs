@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use mainstem_host::blobs::DirBlobs;
-use mainstem_host::store::each_event;
+use mainstem_host::store::{Place, each_event};
 use mainstem_host::{Store, apply, gateway, processor};
 use mainstem_kernel::Partition;
 use mainstem_kernel::pace::Pacer;
@@ -91,7 +91,7 @@ models:
         let log = KafkaLog::connect(Options::new(brokers, &name)).unwrap();
         let blobs = DirBlobs::open(&dir.path().join("blobs")).unwrap();
         let store = Store {
-            dir: dir.path().to_owned(),
+            place: Place::kafka(brokers, &name),
             log: Arc::new(log),
             blobs: Arc::new(blobs),
         };
@@ -104,10 +104,7 @@ models:
     }
 
     pub fn run(&self) -> Running {
-        let options = processor::Options {
-            threads: 1,
-            name: "test".into(),
-        };
+        let options = processor::Options::new(1, "test".into());
         Running {
             workers: processor::start(&self.store, &options).unwrap(),
             gateway: gateway::start(&self.store, &gateway::Options { port: 0 }).unwrap(),

@@ -14,14 +14,7 @@ fn play(data: &str, at: Millis) -> (Contents, Contents) {
     let store = Store::open(dir.path()).unwrap();
     let project = mainstem_project::parse("mainstem.yaml", PROJECT).unwrap();
     apply::apply(&store, &project, "test", Millis(0)).unwrap();
-    let workers = processor::start(
-        &store,
-        &processor::Options {
-            threads: 2,
-            name: "test".into(),
-        },
-    )
-    .unwrap();
+    let workers = processor::start(&store, &processor::Options::new(2, "test".into())).unwrap();
     let input = Input {
         project: &project,
         source: "market",

@@ -38,10 +38,7 @@ fn play(bootstrap: &str) -> Demo {
 fn store(bootstrap: &str, dir: &Path) -> Store {
     let log = KafkaLog::connect(Options::new(bootstrap, PROJECT)).unwrap();
     Store {
-        place: Place::Kafka {
-            brokers: bootstrap.into(),
-            project: PROJECT.into(),
-        },
+        place: Place::kafka(bootstrap, PROJECT),
         log: Arc::new(log),
         blobs: Arc::new(DirBlobs::open(&dir.join("demo/blobs")).unwrap()),
     }

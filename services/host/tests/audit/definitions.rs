@@ -41,10 +41,7 @@ fn put(store: &Store, sources: &[&str]) {
 }
 
 fn workers(store: &Store) -> Handle {
-    let options = Options {
-        threads: 2,
-        name: "test".into(),
-    };
+    let options = Options::new(2, "test".into());
     processor::start(store, &options).unwrap()
 }
 

@@ -17,10 +17,7 @@ const ROWS: usize = 6_400;
 pub fn live(store: &Store, rows: usize) {
     let project = mainstem_project::parse("mainstem.yaml", mainstem_project::example()).unwrap();
     mainstem_host::apply::apply(store, &project, "ada", Millis(0)).unwrap();
-    let options = Options {
-        threads: 2,
-        name: "test".into(),
-    };
+    let options = Options::new(2, "test".into());
     let workers = processor::start(store, &options).unwrap();
     let file =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/electricity/electricity.csv");

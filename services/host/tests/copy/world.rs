@@ -10,7 +10,7 @@ use mainstem_host::blobs::DirBlobs;
 use mainstem_host::outside::OutsideRegistry;
 use mainstem_host::processor::{self, Options};
 use mainstem_host::resolver::StoreResolver;
-use mainstem_host::store::each_event;
+use mainstem_host::store::{Place, each_event};
 use mainstem_host::{Store, ticker};
 use mainstem_kernel::log::FetchLimit;
 use mainstem_kernel::quiet::is_quiet;
@@ -60,7 +60,7 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let blobs = Arc::new(DirBlobs::open(&dir.path().join("blobs")).unwrap());
         let store = Store {
-            dir: dir.path().to_owned(),
+            place: Place::Directory(dir.path().to_owned()),
             log,
             blobs,
         };
@@ -108,12 +108,10 @@ impl World {
         registry: Option<Arc<dyn OutsideRegistry>>,
         done: &mut dyn FnMut() -> bool,
     ) {
-        let options = Options {
-            threads: 2,
-            name: "test".into(),
-        };
+        let mut options = Options::new(2, "test".into());
+        options.registry = registry;
         let ticker = ticker::start(&self.store).unwrap();
-        let workers = processor::start_with(&self.store, &options, registry).unwrap();
+        let workers = processor::start(&self.store, &options).unwrap();
         let tasks = tasks_of(&self.store.project().unwrap());
         let mut reader = self.store.log.reader().unwrap();
         // Ticks keep the tasks busy: what is asked is whether data wait.

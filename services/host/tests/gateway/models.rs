@@ -206,10 +206,7 @@ fn the_answer_is_the_event_that_the_request_caused() {
     let onnx = shop.model(1);
     let versions = ["v1", "v2"].map(|version| [shop.registered(version, onnx), approved(version)]);
     shop.write("models", versions.into_iter().flatten());
-    let options = processor::Options {
-        threads: 1,
-        name: "test".into(),
-    };
+    let options = processor::Options::new(1, "test".into());
     let workers = processor::start(&shop.store, &options).unwrap();
     let clock = ticker::start(&shop.store).unwrap();
     let (handle, address) = shop.serve();

@@ -116,10 +116,7 @@ fn wait_for(shop: &Shop, rows: usize) {
 fn a_source_evolves_in_flight() {
     let shop = Shop::new("wall");
     let (gateway, address) = shop.serve();
-    let options = processor::Options {
-        threads: 2,
-        name: "test".into(),
-    };
+    let options = processor::Options::new(2, "test".into());
     let workers = processor::start(&shop.store, &options).unwrap();
     let clock = ticker::start(&shop.store).unwrap();
     let at = |out: &mut Vec<u8>| put_long(out, NOON.0);

@@ -43,10 +43,7 @@ fn serve(options: &Up, services: &[Service]) -> Done {
                 let name = format!("{}-{}", std::process::id(), now().0);
                 running.processor = Some(processor::start(
                     &store,
-                    &processor::Options {
-                        threads: options.threads,
-                        name,
-                    },
+                    &processor::Options::new(options.threads, name),
                 )?);
             }
             Service::Gateway => {

@@ -52,6 +52,10 @@ pub(super) fn expression(node: &Node) -> (Expression, Vec<(&str, Range<usize>)>)
         },
         "difference" => Expression::Difference { left, right },
         "ratio" => Expression::Ratio { left, right },
+        "ewma" => Expression::Ewma {
+            of,
+            alpha: record.number("alpha"),
+        },
         other => Expression::Window {
             statistic: statistic(other),
             of,

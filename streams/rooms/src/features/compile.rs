@@ -20,6 +20,8 @@ pub(super) struct Compiler<'a> {
     ring_of: BTreeMap<Operand, usize>,
     pub windows: Vec<Window>,
     window_of: BTreeMap<(Operand, u32), usize>,
+    /// Ring of each feature that goes on from its own last value.
+    own_ring: BTreeMap<usize, usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,17 +83,24 @@ impl<'a> Compiler<'a> {
             ring_of: BTreeMap::new(),
             windows: Vec::new(),
             window_of: BTreeMap::new(),
+            own_ring: BTreeMap::new(),
         })
     }
 
     /// The rings and windows that the features demand.
     pub fn demand(&mut self) -> Result<(), BadView> {
-        for (feature, operands) in self.view.features.iter().zip(&self.operands) {
+        for (own, (feature, operands)) in self.view.features.iter().zip(&self.operands).enumerate()
+        {
             let (records, window) = match &feature.of {
                 Expression::Lag { by, .. } | Expression::Change { by, .. } => (*by, None),
                 Expression::Window {
                     statistic, last, ..
                 } => (*last, Some(*statistic)),
+                Expression::Ewma { .. } => {
+                    self.own_ring.insert(own, self.lengths.len());
+                    self.lengths.push(1);
+                    continue;
+                }
                 _ => continue,
             };
             if !(1..=LONGEST).contains(&records) {
@@ -206,6 +215,11 @@ impl<'a> Compiler<'a> {
             } => Node::Statistic {
                 window: self.window_of[&(operands[0], *last)],
                 statistic: *statistic,
+            },
+            Expression::Ewma { alpha, .. } => Node::Ewma {
+                value: value(0),
+                ring: self.own_ring[&at],
+                alpha: *alpha,
             },
         }
     }

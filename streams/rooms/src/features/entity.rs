@@ -1,21 +1,9 @@
 //! What the room remembers of each entity: its newest event time and, per operand, the last values.
 
-use std::collections::BTreeMap;
-
 use mainstem_schemas::Millis;
 use serde::{Deserialize, Serialize};
 
 use super::window::Long;
-
-/// Entities of a partition at most: with a name and one ring each they take about a gigabyte, and a restore reads all of them.
-pub const MAX_ENTITIES: usize = if cfg!(test) { 1 << 10 } else { 1 << 22 };
-
-/// All entities of a partition: an index over an arena, for neither moves when the other grows.
-#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Entities {
-    index: BTreeMap<String, u32>,
-    arena: Vec<Entity>,
-}
 
 /// One entity.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -30,33 +18,6 @@ pub struct Entity {
     values: Vec<f64>,
     /// Long windows.
     pub long: Vec<Long>,
-}
-
-impl Entities {
-    /// Whether no other entity can be remembered.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.arena.len() >= MAX_ENTITIES
-    }
-
-    /// Place of an entity, if it was seen.
-    #[must_use]
-    pub fn find(&self, name: &str) -> Option<usize> {
-        self.index.get(name).map(|at| *at as usize)
-    }
-
-    /// A place for an entity that was not.
-    pub fn insert(&mut self, name: &str, entity: Entity) -> usize {
-        let at = self.arena.len();
-        self.index.insert(name.to_owned(), at as u32);
-        self.arena.push(entity);
-        at
-    }
-
-    /// The entity at a place.
-    pub fn get_mut(&mut self, at: usize) -> Option<&mut Entity> {
-        self.arena.get_mut(at)
-    }
 }
 
 /// Where the rings of an entity lie. They grow with its records, so that one seen once takes little.
@@ -104,6 +65,7 @@ impl Rings {
     }
 
     /// Start and length of a ring at a level.
+    #[inline]
     fn place(&self, level: u8, ring: usize) -> (usize, usize) {
         let level = &self.levels[usize::from(level)];
         (level.starts[ring], self.lengths[ring].min(level.capacity))
@@ -122,17 +84,23 @@ impl Entity {
     }
 
     /// Number of the record at hand, from 0.
+    #[inline]
     #[must_use]
     pub fn number(&self) -> u64 {
         self.seen
     }
 
     /// A record is at hand: makes room for it.
+    #[inline]
     pub fn open(&mut self, rings: &Rings) {
         let last = usize::from(self.level) + 1 == rings.levels.len();
-        if last || self.seen < rings.levels[usize::from(self.level)].capacity as u64 {
-            return;
+        if !last && self.seen >= rings.levels[usize::from(self.level)].capacity as u64 {
+            self.grow(rings);
         }
+    }
+
+    #[cold]
+    fn grow(&mut self, rings: &Rings) {
         let mut values = vec![f64::NAN; rings.levels[usize::from(self.level) + 1].total];
         for ring in 0..rings.lengths.len() {
             // A ring that is at its length has wrapped and keeps its size; any other has not, and keeps its places.
@@ -145,17 +113,20 @@ impl Entity {
     }
 
     /// The record at hand is done.
+    #[inline]
     pub fn close(&mut self) {
         self.seen += 1;
     }
 
     /// The record's value of a ring's operand.
+    #[inline]
     pub fn push(&mut self, rings: &Rings, ring: usize, value: f64) {
         let (start, size) = rings.place(self.level, ring);
         self.values[start + (self.seen % size as u64) as usize] = value;
     }
 
     /// The value so many records before the one at hand, fewer than the ring's length; NaN before the first.
+    #[inline]
     #[must_use]
     pub fn back(&self, rings: &Rings, ring: usize, by: usize) -> f64 {
         let (start, size) = rings.place(self.level, ring);
@@ -165,7 +136,15 @@ impl Entity {
         }
     }
 
-    /// Gathers the values of the last records up to the one at hand, oldest first, but for missing ones.
+    /// The value of the record before in a ring of one place, before the record at hand is pushed; NaN before the first.
+    #[inline]
+    #[must_use]
+    pub fn last(&self, rings: &Rings, ring: usize) -> f64 {
+        self.values[rings.place(self.level, ring).0]
+    }
+
+    /// Gathers the values of the last records up to the one at hand, oldest first, missing ones too.
+    #[inline]
     pub fn gather(&self, rings: &Rings, ring: usize, last: usize, into: &mut Vec<f64>) {
         let (start, size) = rings.place(self.level, ring);
         let count = (self.seen + 1).min(last as u64);
@@ -173,9 +152,8 @@ impl Entity {
         let ring = &self.values[start..start + size];
         let until = first + count as usize;
         into.clear();
-        let mut take = |part: &[f64]| into.extend(part.iter().filter(|x| !x.is_nan()));
-        take(&ring[first..until.min(size)]);
-        take(&ring[..until.saturating_sub(size)]);
+        into.extend_from_slice(&ring[first..until.min(size)]);
+        into.extend_from_slice(&ring[..until.saturating_sub(size)]);
     }
 }
 

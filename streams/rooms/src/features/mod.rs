@@ -19,6 +19,7 @@
 //! Next rooms: [`serving`](crate::serving) predicts from the rows, [`drift`](crate::drift) measures them.
 
 mod compile;
+pub mod entities;
 pub mod entity;
 pub mod exact;
 mod plan;
@@ -33,7 +34,7 @@ use mainstem_schemas::definition::{Project, View, digest_of};
 use serde::{Deserialize, Serialize};
 
 use crate::arrivals::{self, Arrival, Decoders, Refusal, Refuser};
-use entity::{Entities, MAX_ENTITIES};
+use entities::{Entities, MAX_ENTITIES};
 pub use plan::{BadView, LONGEST, Plan};
 
 /// Outputs of the room.

@@ -95,6 +95,12 @@ pub(super) enum Node {
         window: usize,
         statistic: Statistic,
     },
+    /// Of a value and the feature's last one, which its own ring of one place holds.
+    Ewma {
+        value: usize,
+        ring: usize,
+        alpha: f64,
+    },
 }
 
 /// A window over a ring.
@@ -178,7 +184,7 @@ impl Plan {
         self.moments[at] = match long {
             None => {
                 entity.gather(&self.rings, ring, last, &mut self.present);
-                Moments::of(&self.present, asked)
+                Moments::of(&mut self.present, asked)
             }
             Some(long) => {
                 let (number, leaves) = (entity.number(), entity.back(&self.rings, ring, last));
@@ -188,7 +194,7 @@ impl Plan {
         };
     }
 
-    fn node(&self, entity: &Entity, node: Node) -> f64 {
+    fn node(&self, entity: &mut Entity, node: Node) -> f64 {
         let back = |ring, by| entity.back(&self.rings, ring, by);
         match node {
             Node::Same(value) => self.values[value],
@@ -198,6 +204,16 @@ impl Plan {
             Node::Ratio(_, right) if self.values[right] == 0.0 => f64::NAN,
             Node::Ratio(left, right) => self.values[left] / self.values[right],
             Node::Statistic { window, statistic } => self.moments[window].get(statistic),
+            Node::Ewma { value, ring, alpha } => {
+                let (comes, before) = (self.values[value], entity.last(&self.rings, ring));
+                let after = match (comes.is_nan(), before.is_nan()) {
+                    (true, _) => before,
+                    (false, true) => comes,
+                    (false, false) => alpha * comes + (1.0 - alpha) * before,
+                };
+                entity.push(&self.rings, ring, after);
+                after
+            }
         }
     }
 }

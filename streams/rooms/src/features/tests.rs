@@ -117,6 +117,13 @@ impl Naive<'_> {
                     .collect();
                 naive(*statistic, &values)
             }
+            Expression::Ewma { of: name, alpha } => {
+                let values = (0..=at).map(|at| of(name, at)).filter(|x| !x.is_nan());
+                let ewma = |before: Option<f64>, x| {
+                    Some(before.map_or(x, |before| alpha * x + (1.0 - alpha) * before))
+                };
+                values.fold(None, ewma).unwrap_or(f64::NAN)
+            }
         })
     }
 }
@@ -161,7 +168,7 @@ fn expression(features_below: usize) -> impl Strategy<Value = Expression> {
         Statistic::Min,
         Statistic::Max,
     ]);
-    (0..6, name.clone(), name, by, last, statistic).prop_map(
+    (0..7, name.clone(), name, by, last, statistic).prop_map(
         |(kind, of, other, by, last, statistic)| match kind {
             0 => Expression::Column(of),
             1 => Expression::Lag { of, by },
@@ -174,6 +181,7 @@ fn expression(features_below: usize) -> impl Strategy<Value = Expression> {
                 left: of,
                 right: "n".into(),
             },
+            5 => Expression::Ewma { of, alpha: 0.1 },
             _ => Expression::Window {
                 statistic,
                 of,

@@ -66,27 +66,28 @@ impl Moments {
         }
     }
 
-    /// The moments of a short window's values, oldest first, none missing.
+    /// The moments of a short window's values, oldest first; missing ones are struck out.
     #[must_use]
-    pub fn of(values: &[f64], asked: Asked) -> Self {
+    pub fn of(values: &mut Vec<f64>, asked: Asked) -> Self {
+        let mut scan = Scan::of(values);
+        // A missing value makes the sum one; so do infinite partial sums, and then nothing is struck out.
+        if scan.sum.is_nan() {
+            values.retain(|x| !x.is_nan());
+            scan = Scan::of(values);
+        }
         let mut moments = Moments {
             count: values.len() as u32,
-            ..Self::default()
+            sum: scan.sum,
+            mean: scan.sum / values.len() as f64,
+            deviations: 0.0,
+            low: scan.low,
+            high: scan.high,
         };
-        if asked.extremes || asked.deviations {
-            (moments.low, moments.high) = extremes(values);
-        }
-        if asked.sums || asked.deviations {
-            moments.sum = lanes(values, |x| x);
-            moments.mean = moments.sum / f64::from(moments.count);
-        }
         // Equal values deviate by nothing, though their mean may be rounded off them.
         if asked.deviations && moments.low != moments.high {
             // Corrected by what the mean was rounded off by: T. Chan, G. Golub and R. LeVeque, "Algorithms for computing
             // the sample variance", 1983, equation 1.7.
-            let mean = moments.mean;
-            let off = lanes(values, |x| x - mean);
-            let squares = lanes(values, |x| (x - mean) * (x - mean));
+            let (off, squares) = deviations(values, moments.mean);
             let deviations = squares - off * off / f64::from(moments.count);
             // Beyond all doubles it is no number, which `max` would make nothing of: it is missing, as a long one's is.
             moments.deviations = if deviations.is_nan() {
@@ -99,28 +100,79 @@ impl Moments {
     }
 }
 
-/// A sum in four lanes, every fourth value from the oldest on, then the lanes: the processor adds them side by side.
-fn lanes(values: &[f64], of: impl Fn(f64) -> f64) -> f64 {
-    let mut sums = [0.0; 4];
-    let mut fours = values.chunks_exact(4);
-    for four in &mut fours {
-        for (sum, x) in sums.iter_mut().zip(four) {
-            *sum += of(*x);
-        }
-    }
-    for (sum, x) in sums.iter_mut().zip(fours.remainder()) {
-        *sum += of(*x);
-    }
-    (sums[0] + sums[1]) + (sums[2] + sums[3])
+/// What one look at all values gives.
+struct Scan {
+    sum: f64,
+    low: f64,
+    high: f64,
 }
 
-fn extremes(values: &[f64]) -> (f64, f64) {
-    let mut ends = (f64::INFINITY, f64::NEG_INFINITY);
-    for x in values {
-        ends.0 = if *x < ends.0 { *x } else { ends.0 };
-        ends.1 = if *x > ends.1 { *x } else { ends.1 };
+impl Scan {
+    /// In four lanes, every fourth value from the oldest on, then the lanes: the processor computes them side by side.
+    /// Of zeros of both signs the oldest counts.
+    fn of(values: &[f64]) -> Self {
+        let (mut sums, mut lows, mut highs) =
+            ([0.0; 4], [f64::INFINITY; 4], [f64::NEG_INFINITY; 4]);
+        let (fours, rest) = values.as_chunks::<4>();
+        for four in fours {
+            for lane in 0..4 {
+                sums[lane] += four[lane];
+                lows[lane] = lower(four[lane], lows[lane]);
+                highs[lane] = higher(four[lane], highs[lane]);
+            }
+        }
+        for (lane, x) in rest.iter().enumerate() {
+            sums[lane] += x;
+            lows[lane] = lower(*x, lows[lane]);
+            highs[lane] = higher(*x, highs[lane]);
+        }
+        let mut low = lows.iter().fold(f64::INFINITY, |low, x| lower(*x, low));
+        let mut high = highs
+            .iter()
+            .fold(f64::NEG_INFINITY, |high, x| higher(*x, high));
+        // The lanes do not keep the order, and zeros of both signs are equal.
+        if low == 0.0 || high == 0.0 {
+            low = values.iter().fold(f64::INFINITY, |low, x| lower(*x, low));
+            high = values
+                .iter()
+                .fold(f64::NEG_INFINITY, |high, x| higher(*x, high));
+        }
+        let sum = across(sums);
+        Scan { sum, low, high }
     }
-    ends
+}
+
+/// Sums of the deviations from `mean` and of their squares, in the lanes of the sum.
+fn deviations(values: &[f64], mean: f64) -> (f64, f64) {
+    let (mut offs, mut squares) = ([0.0; 4], [0.0; 4]);
+    let (fours, rest) = values.as_chunks::<4>();
+    for four in fours {
+        for lane in 0..4 {
+            let off = four[lane] - mean;
+            offs[lane] += off;
+            squares[lane] += off * off;
+        }
+    }
+    for (lane, x) in rest.iter().enumerate() {
+        let off = x - mean;
+        offs[lane] += off;
+        squares[lane] += off * off;
+    }
+    (across(offs), across(squares))
+}
+
+fn across([a, b, c, d]: [f64; 4]) -> f64 {
+    (a + b) + (c + d)
+}
+
+#[inline]
+fn lower(x: f64, low: f64) -> f64 {
+    if x < low { x } else { low }
+}
+
+#[inline]
+fn higher(x: f64, high: f64) -> f64 {
+    if x > high { x } else { high }
 }
 
 /// The memory of one long window of one entity.
@@ -228,7 +280,10 @@ mod tests {
             for (number, x) in (0..).zip(values) {
                 long.slide(asked, 300, number, *x, f64::NAN);
             }
-            for moments in [Moments::of(values, asked), long.moments(asked)] {
+            for moments in [
+                Moments::of(&mut values.to_vec(), asked),
+                long.moments(asked),
+            ] {
                 for statistic in [Statistic::StdPopulation, Statistic::StdSample] {
                     let std = moments.get(statistic);
                     assert_eq!(
