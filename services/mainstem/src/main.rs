@@ -9,6 +9,7 @@ mod cli;
 mod commands;
 mod demo;
 mod place;
+mod registry;
 mod settings;
 mod stop;
 

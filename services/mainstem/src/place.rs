@@ -1,5 +1,6 @@
 //! Where a command finds the log and the blobs: a directory, or Kafka and a blob store beside it.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use mainstem_kernel::Log;
 use mainstem_log_kafka::{KafkaLog, Options};
 use mainstem_schemas::definition::Project;
 
+use crate::registry::Outside;
 use crate::settings;
 
 /// Where the embedded log lies unless told otherwise.
@@ -40,6 +42,9 @@ pub struct Kafka {
     /// With Kafka: directory that all processes share, for models, data sets and snapshots.
     #[arg(long, env = "MAINSTEM_BLOBS", value_name = "DIR")]
     pub blobs: Option<PathBuf>,
+    /// With Kafka: schema registry whose ids the project's records shall have, and where schemas of copied topics are.
+    #[arg(long, env = "MAINSTEM_REGISTRY", value_name = "URL")]
+    pub registry: Option<String>,
     /// With Kafka: which project, where the cluster holds several.
     #[arg(long, env = "MAINSTEM_PROJECT", value_name = "NAME")]
     pub project: Option<String>,
@@ -114,10 +119,23 @@ impl Kafka {
 
     fn connect(&self, brokers: &str, project: &str) -> Result<KafkaLog, Box<dyn Error>> {
         let mut options = Options::new(brokers, project);
-        if let Some(file) = &self.kafka_config {
-            options.settings = settings::read(file)?;
-        }
+        options.settings = self.settings()?.0;
         Ok(KafkaLog::connect(options)?)
+    }
+
+    /// The settings of Kafka's client, and the registry that the file or the command names.
+    fn settings(&self) -> Result<(BTreeMap<String, String>, Option<Outside>), String> {
+        let mut settings = match &self.kafka_config {
+            Some(file) => settings::read(file)?,
+            None => BTreeMap::new(),
+        };
+        let registry = Outside::take(&mut settings, self.registry.as_deref())?;
+        Ok((settings, registry))
+    }
+
+    /// The registry beside the log, where one is named.
+    pub fn registry(&self) -> Result<Option<Outside>, String> {
+        Ok(self.settings()?.1)
     }
 
     /// The project that is meant: the one that is named, or the only one of the cluster.

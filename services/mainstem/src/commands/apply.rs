@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use mainstem_host::apply::{self, Plan};
 
-use super::{Done, actor, now, plural, read_project};
+use super::{Done, actor, plural, put_in_force, read_project};
 use crate::cli::Apply;
 
 pub fn check(file: &Path) -> Done {
@@ -35,10 +35,7 @@ pub fn apply(options: &Apply) -> Done {
             Some(store) => apply::plan(&store, &project)?,
             None => Plan::First,
         },
-        false => {
-            let store = options.place.open(&project.name)?;
-            apply::apply(&store, &project, &actor(&options.actor), now())?
-        }
+        false => put_in_force(&options.place, &project, &actor(&options.actor))?.1,
     };
     let done = if options.dry_run { "would be" } else { "is" };
     match plan {

@@ -10,11 +10,15 @@ use std::error::Error;
 use std::path::Path;
 use std::process::ExitCode;
 
+use mainstem_host::Store;
+use mainstem_host::apply::{self as definition, Plan};
 use mainstem_schemas::Millis;
 use mainstem_schemas::definition::Project;
 
 use crate::cli::{Actor, Cli, Command};
 use crate::demo;
+use crate::place::Place;
+use crate::registry::Outside;
 
 /// What a command ends in.
 pub type Done = Result<ExitCode, Box<dyn Error>>;
@@ -57,6 +61,19 @@ pub fn read_project(file: &Path) -> Result<Option<Project>, Box<dyn Error>> {
             Ok(None)
         }
     }
+}
+
+/// Makes a project file's definition the one in force; its schemas get their ids where the place says.
+pub fn put_in_force(
+    place: &Place,
+    project: &Project,
+    actor: &str,
+) -> Result<(Store, Plan), Box<dyn Error>> {
+    let store = place.open(&project.name)?;
+    let mut registry = place.kafka.registry()?;
+    let ids = registry.as_mut().map(Outside::ids);
+    let plan = definition::apply_with(&store, project, actor, now(), ids)?;
+    Ok((store, plan))
 }
 
 /// Who acts: as told, else the system's user.

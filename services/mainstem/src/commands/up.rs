@@ -2,13 +2,15 @@
 
 use std::error::Error;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use mainstem_host::{Store, apply, gateway, processor, ticker};
+use mainstem_host::outside::OutsideRegistry;
+use mainstem_host::{Store, gateway, processor, ticker};
 use mainstem_schemas::definition::{Clock, Project};
 
-use super::{Done, actor, now, read_project};
+use super::{Done, actor, now, put_in_force, read_project};
 use crate::cli::{Run, Service, Up};
 use crate::stop::Stop;
 
@@ -41,10 +43,11 @@ fn serve(options: &Up, services: &[Service]) -> Done {
         match service {
             Service::Processor => {
                 let name = format!("{}-{}", std::process::id(), now().0);
-                running.processor = Some(processor::start(
-                    &store,
-                    &processor::Options::new(options.threads, name),
-                )?);
+                let mut told = processor::Options::new(options.threads, name);
+                let registry = options.place.kafka.registry()?;
+                told.registry =
+                    registry.map(|outside| Arc::new(outside) as Arc<dyn OutsideRegistry>);
+                running.processor = Some(processor::start(&store, &told)?);
             }
             Service::Gateway => {
                 match gateway::start(&store, &gateway::Options { port: options.port }) {
@@ -87,8 +90,7 @@ fn opened(options: &Up) -> Result<Option<(Store, Project)>, Box<dyn Error>> {
     let Some(project) = read_project(file)? else {
         return Ok(None);
     };
-    let store = options.place.open(&project.name)?;
-    apply::apply(&store, &project, &actor(&options.actor), now())?;
+    let (store, _) = put_in_force(&options.place, &project, &actor(&options.actor))?;
     let project = store.project()?;
     Ok(Some((store, project)))
 }
