@@ -4,20 +4,20 @@
 //! asked on a thread of its own, for its answer may be long in coming while other tasks have work; what it says becomes a
 //! fact, and the task goes on from the log alone, as every replay of it will.
 //!
-//! A registry that has known schemas of the topic and does not know this one has given its answer, too: the id is written
-//! down as `null`, and records of it go to quarantine, so that one poisoned record does not stop the good ones behind it.
-//! Where no schema of the topic was ever found, the registry is more likely the wrong one: the task waits.
+//! A registry that has known schemas of the topic and has no Avro schema of this id has given its answer, too: the id is
+//! written down as `null`, and records of it go to quarantine, so that one poisoned record does not stop the good ones
+//! behind it. Where no schema of the topic was ever found, the registry is more likely the wrong one: the task waits.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mainstem_kernel::Partition;
-use mainstem_schemas::catalog::{SchemaRegistered, outside_subject};
+use mainstem_schemas::catalog::{SchemaRegistered, fingerprint, outside_subject};
 use mainstem_schemas::{Batch, Catalog, topics};
 
 use crate::store::Store;
 
-/// What stands for a schema that its registry did not have.
+/// What stands for a schema that its registry did not have as Avro.
 const NONE: &str = "\"null\"";
 
 /// A registry beside Mainstem.
@@ -100,9 +100,11 @@ impl OutsideSchemas {
             .and_then(|known| known.topic.as_ref())
             .ok_or_else(|| said(&"its source is not copied any more"))?;
         let place = registry.place();
-        let answer = registry.schema(id).map_err(|why| {
+        let answer = registry.schema(id);
+        let answer = answer.map_err(|why| {
             format!("it needs schema id {id} of the topic {}, and the registry at {place} does not answer: {why}", topic.name)
         })?;
+        let answer = answer.filter(|schema| fingerprint(schema).is_ok());
         // The writer first: ids are allotted by whoever holds it, and it reads all that were.
         let writer = self.store.log.writer("apply");
         let mut writer = writer.map_err(|error| said(&error))?;
@@ -110,7 +112,7 @@ impl OutsideSchemas {
         let catalog = catalog.map_err(|error| said(&error))?;
         if answer.is_none() && !has_known(&catalog, &topic.name) {
             return Err(format!(
-                "it needs schema id {id} of the topic {}, and the registry at {place} does not know it; see that --registry names the registry of the topic's producers",
+                "it needs schema id {id} of the topic {}, and the registry at {place} has no Avro schema of it; see that --registry names the registry of the topic's producers",
                 topic.name
             ));
         }
@@ -132,7 +134,7 @@ impl OutsideSchemas {
 fn has_known(catalog: &Catalog, topic: &str) -> bool {
     let of_topic = outside_subject(topic, 0);
     let prefix = of_topic.trim_end_matches('0');
-    let none = mainstem_schemas::catalog::fingerprint(NONE);
+    let none = fingerprint(NONE);
     let mut known = catalog.iter();
     known.any(|(_, known)| known.subject.starts_with(prefix) && Ok(known.fingerprint) != none)
 }

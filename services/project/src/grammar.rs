@@ -114,7 +114,7 @@ pub(crate) const SOURCE: &[Key] = &[
         "topic",
         Nothing,
         &Shape::Record(TOPIC),
-        "The existing topic that its records come from; without one they are published.",
+        "The existing topic that its records are copied from; without one they are published. Features want each entity's records in the order of their times, so in one partition of the topic.",
     ),
 ];
 

@@ -20,7 +20,7 @@ pub enum Unreadable {
     },
     /// A wanted field holds other fields, or one that nobody wants holds itself.
     #[error(
-        "field {field} has the type {got}; columns are read from flat values: write its parts as fields of their own"
+        "field {field} has the type {got}; columns are read from flat records: write its parts as fields of their own"
     )]
     Nested {
         /// The field.
@@ -202,10 +202,10 @@ fn shape<'s>(
 
 /// How a field that holds others is passed by; nothing of one that does not, or that holds itself.
 fn nested<'s>(schema: &'s Schema, names: &mut Names<'s>) -> Option<Leaf> {
-    let flat = |schema| wire(schema).is_some();
+    let mut is_flat = |schema| wire(names.resolve(schema)).is_some();
     let is_flat = match schema {
-        Schema::Union(union) => union.variants().iter().all(flat),
-        schema => flat(schema),
+        Schema::Union(union) => union.variants().iter().all(is_flat),
+        schema => is_flat(schema),
     };
     let skip = (!is_flat).then(|| Skip::of(schema, names, 0, &mut LARGEST.clone()))??;
     Some(Leaf {

@@ -1,5 +1,6 @@
 //! One task's turns: fetch, resolve, fold, seal. Nothing is committed here; the worker does that.
 
+mod foreign;
 mod snapshot;
 mod ticks;
 
@@ -85,6 +86,8 @@ pub struct Runner {
     outbox: Outbox,
     every: SnapshotEvery,
     snapshot: snapshot::Last,
+    /// Whether foreign topics were looked at.
+    looked: bool,
 }
 
 impl Runner {
@@ -101,6 +104,7 @@ impl Runner {
             last: (0, Digest::default()),
             every: SnapshotEvery::default(),
             snapshot: snapshot::Last::default(),
+            looked: false,
             partitions,
             task,
             spec,
@@ -215,6 +219,8 @@ impl Runner {
     }
 
     fn fetch(&mut self, reader: &mut dyn Reader, limit: FetchLimit) -> Result<(), TaskError> {
+        self.look_at_foreign(reader)
+            .map_err(|error| self.log_error(error))?;
         let full = self.task.is_full();
         for rank in (0..self.partitions.len()).rev() {
             self.batches[rank].clear();
@@ -246,7 +252,7 @@ impl Runner {
             let before = batch.len();
             match reader.fetch(partition, from, left, batch) {
                 Err(LogError::OutOfRange { earliest, .. }) if self.spec.is_foreign(rank) => {
-                    from = foreign_from(partition, from, earliest)?;
+                    from = foreign::from(partition, from, earliest)?;
                     continue;
                 }
                 fetched => fetched?,
@@ -465,17 +471,6 @@ impl Runner {
             error,
         }
     }
-}
-
-/// From where a foreign topic is read that no longer holds the records from `from` on: from its first, unless some were
-/// read that those which are gone would follow.
-fn foreign_from(partition: &Partition, from: u64, earliest: u64) -> Result<u64, LogError> {
-    if from == 0 {
-        return Ok(earliest);
-    }
-    Err(LogError::Other(format!(
-        "{partition} has forgotten the records from offset {from} to {earliest} before they were read; keep its records longer than the services may stand still, and read the topic on as a new source, which begins at its first kept record"
-    )))
 }
 
 const TOO_LONG_A_STEP: &str = "a step of the paced run gives it more records to hold until the tick than it may; stop the publisher and the services, and begin anew in an empty directory with a shorter --pace";

@@ -104,9 +104,9 @@ pub enum Refusal {
     /// A value that is no record of the event types to be told apart.
     #[error("{0}")]
     Unsorted(String),
-    /// A schema that an outside registry did not have.
+    /// A schema that an outside registry did not have as Avro.
     #[error(
-        "the schema registry did not know schema id {0} when it was asked; the record was not written with it, or its registry has lost the schema"
+        "the schema registry had no Avro schema of id {0} when it was asked; write the record with an Avro serialiser that uses that registry"
     )]
     NotInRegistry(u32),
     /// A label that is no class.

@@ -292,3 +292,60 @@ fn every_changed_blob_is_found_by_its_digest() {
     let found: BTreeSet<Digest> = report.findings.iter().filter_map(found).collect();
     assert_eq!(found, all, "{report}");
 }
+
+/// What a topic of others has forgotten cannot be computed again, but the turns that copied it still say what they wrote.
+#[test]
+fn a_changed_copy_is_found_though_its_topic_has_forgotten_the_record() {
+    let catalog = life().store.catalog("shop").unwrap();
+    let dir = copy();
+    let forget = |partition: u32| {
+        let visits = Partition::new("web.visits", partition);
+        let store = Store::open(dir.path()).unwrap();
+        let end = store.log.reader().unwrap().range(&visits).unwrap().end;
+        store.log.truncate(&visits, end).unwrap();
+    };
+    forget(0);
+    forget(1);
+    let sound = audit(dir.path());
+    assert!(sound.is_clean(), "{sound}");
+    assert_eq!(sound.horizons.len(), 2, "{sound}");
+    assert!(sound.sealed_events > 0, "{sound}");
+
+    let file = File::open(dir.path());
+    let arrivals = Partition::new("shop.arrivals.visits", 0);
+    let row = file.rows(&arrivals).swap_remove(0);
+    let changed = change(&arrivals, &row, 0, &catalog);
+    file.put(&changed.row, true);
+    let report = audit(dir.path());
+    let [Finding::OutputDiffers { at, field, .. }] = &report.findings[..] else {
+        panic!("{report}")
+    };
+    assert_eq!(at.partition, arrivals);
+    assert!(field.starts_with("the digest of"), "{field}");
+}
+
+#[test]
+fn a_changed_record_of_anothers_topic_is_placed_to_its_block() {
+    let catalog = life().store.catalog("shop").unwrap();
+    let dir = copy();
+    let file = File::open(dir.path());
+    let visits = Partition::new("web.visits", 1);
+    let mut rows = file.rows(&visits);
+    let row = rows.swap_remove(rows.len() / 2);
+    let changed = change(&visits, &row, 0, &catalog);
+    file.put(&changed.row, true);
+    let report = audit(dir.path());
+    let [
+        Finding::InputDamaged {
+            partition,
+            offset,
+            next,
+            ..
+        },
+    ] = &report.findings[..]
+    else {
+        panic!("{report}")
+    };
+    assert_eq!(*partition, visits);
+    assert!((*offset..*next).contains(&changed.offset), "{report}");
+}

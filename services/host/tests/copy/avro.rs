@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use mainstem_columns::put::{put_boolean, put_double, put_long, put_null, put_some, put_text};
 use mainstem_host::outside::{OutsideRegistry, OutsideSchemas};
-use mainstem_schemas::{EventId, Millis, wire};
+use mainstem_kernel::Partition;
+use mainstem_schemas::{Batch, EventId, Millis, wire};
 
 use crate::world::World;
 
@@ -187,7 +188,7 @@ fn a_task_waits_for_the_first_schema_and_goes_on_when_it_comes() {
     told(None, "--registry");
     told(
         Some(Arc::clone(&shelf)),
-        "schema id 17 of the topic web.clicks, and the registry at http://registry.test does not know it",
+        "schema id 17 of the topic web.clicks, and the registry at http://registry.test has no Avro schema of it",
     );
     let late = Arc::clone(&shelf);
     let registers = std::thread::spawn(move || {
@@ -205,6 +206,36 @@ fn a_task_waits_for_the_first_schema_and_goes_on_when_it_comes() {
     let keys: Vec<&str> = arrived.iter().map(|arrived| arrived.key.as_str()).collect();
     assert_eq!(keys, ["-42"]);
     assert_eq!(world.quarantined(), []);
+    let report = world.audit();
+    assert!(report.is_clean(), "{report}");
+}
+
+#[test]
+fn ids_of_the_logs_own_registry_are_read_as_they_are() {
+    let world = World::new();
+    world
+        .apply(&project(", registry: own", "{column: user}"))
+        .unwrap();
+    let catalog = world.store.catalog("shop").unwrap();
+    let event = catalog.plan("web.clicks-value", CLICK).unwrap().unwrap();
+    let mut batch = Batch::new();
+    batch.push(None, Some(&serde_json::to_vec(&event).unwrap()), []);
+    let mut writer = world.store.log.writer("registry").unwrap();
+    let schemas = Partition::new("shop.schemas", 0);
+    writer.append(&[(schemas, batch)]).unwrap();
+    let (good, unknown) = (
+        click(event.id, "ada", 1000, 1.5),
+        click(event.id + 1, "bob", 1000, 1.5),
+    );
+    world.write(0, &[(None, Some(&unknown), &[]), (None, Some(&good), &[])]);
+    // Nobody is asked: whoever writes with an id has registered it here before.
+    world.run();
+    let arrived = world.arrived("shop.arrivals.clicks");
+    assert_eq!(arrived.len(), 1);
+    assert_eq!(arrived[0].body, copied("ada", 1000, 1.5));
+    let quarantined = world.quarantined();
+    assert_eq!(quarantined.len(), 1);
+    assert_eq!(quarantined[0].schema_id, Some(event.id as i32 + 1));
     let report = world.audit();
     assert!(report.is_clean(), "{report}");
 }

@@ -261,4 +261,16 @@ fn a_compacted_topic_of_a_java_producer_is_copied_while_it_grows_and_forgets() {
         "{report}"
     );
     assert!(report.sealed_events > 0, "{report}");
+
+    // Another topic of that name is not read on where this one ended.
+    topics(&["--delete"]);
+    topics(&compacted);
+    let stopped = world.stopped();
+    let anew = |partition: u32| {
+        let at = format!("{topic}/{partition} ends before offset");
+        stopped
+            .iter()
+            .any(|why| why.contains(&at) && why.contains("created anew"))
+    };
+    assert!(anew(0) && anew(1), "{stopped:?}");
 }

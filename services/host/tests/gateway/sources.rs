@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use mainstem_host::apply;
+use mainstem_kernel::TopicSpec;
 use mainstem_schemas::EventId;
+use mainstem_schemas::definition::{ForeignTopic, Format, RegistryOf};
 use mainstem_schemas::events::Event;
 use serde_json::json;
 
@@ -284,4 +287,36 @@ fn a_source_that_times_rows_by_their_number_takes_no_posts() {
     handle.stop();
     assert!(shop.events("requests.sources").is_empty());
     assert!(shop.records("arrivals.hours").is_empty());
+}
+
+#[test]
+fn a_source_that_is_copied_from_a_topic_has_no_door() {
+    let shop = Shop::new("wall");
+    let topic = TopicSpec {
+        name: "web.clicks".into(),
+        partitions: 1,
+    };
+    shop.store.log.create_topics(&[topic]).unwrap();
+    let mut project = shop.project.clone();
+    let mut clicks = project.sources["prices"].clone();
+    clicks.topic = Some(ForeignTopic {
+        name: "web.clicks".into(),
+        format: Format::Json,
+        registry: RegistryOf::Outside,
+        only: None,
+        partitions: 0,
+    });
+    project.sources.insert("clicks".into(), clicks);
+    apply::apply(&shop.store, &project, "test", NOON).unwrap();
+    let (handle, address) = shop.serve();
+    let refused = post(address, "/v1/sources/clicks", r#"{"price": 1, "at": 2}"#);
+    assert_eq!(refused.status, 409, "{}", refused.body);
+    let problem = refused.json();
+    assert!(
+        problem["type"].as_str().unwrap().ends_with("copied-source"),
+        "{problem}"
+    );
+    assert!(problem["detail"].as_str().unwrap().contains("web.clicks"));
+    assert_eq!(shop.records("arrivals.clicks"), []);
+    handle.stop();
 }

@@ -25,6 +25,9 @@ pub(crate) const PAUSE: Duration = Duration::from_millis(20);
 /// How long one try to connect lasts before the client's events are looked at.
 const STEP: Duration = Duration::from_secs(1);
 
+/// How often a client looks again for a partition that it does not know: the first answer has it, where it is there.
+const LOOKS: u32 = 3;
+
 /// The connection to the brokers that the handles of a log share.
 pub(crate) struct Cluster {
     pub(crate) options: Options,
@@ -188,7 +191,7 @@ impl Cluster {
         } else {
             &self.uncommitted
         };
-        let deadline = Instant::now() + PATIENCE;
+        let (deadline, mut looks) = (Instant::now() + PATIENCE, LOOKS);
         loop {
             // Events of the client (logs, lost connections) are served and dropped: a call that fails says so.
             let _ = probe.poll(Duration::ZERO);
@@ -196,9 +199,8 @@ impl Cluster {
                 Err((_, why)) if is_passing(&why) && Instant::now() < deadline => {
                     std::thread::sleep(PAUSE);
                 }
-                Err((partition, why))
-                    if self.has_grown(&partition, &why) && Instant::now() < deadline =>
-                {
+                Err((partition, why)) if looks > 0 && self.has_grown(&partition, &why) => {
+                    looks -= 1;
                     look_again(probe, &partition);
                     std::thread::sleep(PAUSE);
                 }
