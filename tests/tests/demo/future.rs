@@ -4,12 +4,13 @@ use mainstem_host::publisher::{Format, Input, Pace, publish_paced};
 use mainstem_host::{Store, apply, processor};
 use mainstem_schemas::{Millis, Span};
 
-use crate::support::{Contents, PROJECT, assert_same, contents, rows};
+use mainstem_tests::binary::{PROJECT, rows};
+use mainstem_tests::history::{History, assert_same, history};
 
 const WEEK: Span = Span(7 * 86_400_000);
 
 /// Plays some rows, and says what the log held when the step until `at` had come to rest, and at the end.
-fn play(data: &str, at: Millis) -> (Contents, Contents) {
+fn play(data: &str, at: Millis) -> (History, History) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let project = mainstem_project::parse("mainstem.yaml", PROJECT).unwrap();
@@ -25,10 +26,10 @@ fn play(data: &str, at: Millis) -> (Contents, Contents) {
         resume: false,
         is_file: true,
     };
-    let mut held = Contents::new();
+    let mut held = History::new();
     let mut progress = |until: Millis, _: &_| {
         if until == at {
-            held = contents(&store);
+            held = history(&store, "electricity");
         }
     };
     let first = project.models["price_up"].windows.origin;
@@ -41,7 +42,7 @@ fn play(data: &str, at: Millis) -> (Contents, Contents) {
     };
     publish_paced(&store, input, pace).unwrap();
     workers.stop();
-    (held, contents(&store))
+    (held, history(&store, "electricity"))
 }
 
 #[test]

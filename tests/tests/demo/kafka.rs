@@ -7,10 +7,11 @@ use mainstem_host::Store;
 use mainstem_host::blobs::DirBlobs;
 use mainstem_host::store::Place;
 use mainstem_log_kafka::{KafkaLog, Options};
-use mainstem_test_broker::Broker;
+use mainstem_test_broker::{Broker, Cluster, left_out};
+use mainstem_tests::binary::mainstem;
+use mainstem_tests::history::{assert_same, history};
 use serde_json::Value;
 
-use crate::support::{Contents, assert_same, contents, mainstem};
 use crate::{Demo, first, without_observed};
 
 /// The project of the demo.
@@ -44,15 +45,6 @@ fn store(bootstrap: &str, dir: &Path) -> Store {
     }
 }
 
-/// Without definitions, which carry the wall clock's time of applying them.
-fn history(store: &Store) -> Contents {
-    let mut contents = contents(store);
-    contents.retain(|(partition, _), _| {
-        partition.topic.starts_with(PROJECT) && !partition.topic.ends_with(".definitions")
-    });
-    contents
-}
-
 fn compare(bootstrap: &str) {
     let embedded = first();
     let kafka = play(bootstrap);
@@ -60,8 +52,11 @@ fn compare(bootstrap: &str) {
         without_observed(&embedded.report),
         without_observed(&kafka.report)
     );
-    let expected = history(&Store::open(&embedded.dir.path().join("demo")).unwrap());
-    let found = history(&store(bootstrap, kafka.dir.path()));
+    let expected = history(
+        &Store::open(&embedded.dir.path().join("demo")).unwrap(),
+        PROJECT,
+    );
+    let found = history(&store(bootstrap, kafka.dir.path()), PROJECT);
     assert!(expected.values().map(Vec::len).sum::<usize>() > 300_000);
     assert_same(&expected, &found, "on Kafka");
 }
@@ -73,4 +68,13 @@ fn one_node_gives_what_the_embedded_log_gives() {
         return;
     };
     compare(broker.bootstrap());
+}
+
+#[test]
+#[ignore = "the whole data, in a release build: cargo xtask test runs it"]
+fn three_nodes_give_what_the_embedded_log_gives() {
+    if left_out() {
+        return;
+    }
+    compare(Cluster::start().unwrap().bootstrap());
 }

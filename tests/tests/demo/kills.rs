@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use mainstem_host::Store;
 
-use crate::support::{Contents, PROJECT, assert_same, contents, mainstem, rows};
+use mainstem_tests::binary::{PROJECT, mainstem, rows};
+use mainstem_tests::history::{self, History, assert_same};
 
 /// Weeks after the first training: two retrains with their shadows lie in them.
 const WEEKS: usize = 14;
@@ -55,14 +56,11 @@ fn publish(dir: &Path, resume: bool) -> Child {
         .unwrap()
 }
 
-fn history(dir: &Path) -> Contents {
-    let mut contents = contents(&Store::open(&dir.join("data")).unwrap());
-    // Definitions carry the wall clock's time of applying them.
-    contents.retain(|(partition, _), _| !partition.topic.ends_with(".definitions"));
-    contents
+fn history(dir: &Path) -> History {
+    history::history(&Store::open(&dir.join("data")).unwrap(), "electricity")
 }
 
-fn undisturbed() -> Contents {
+fn undisturbed() -> History {
     let dir = tempfile::tempdir().unwrap();
     write_files(dir.path());
     let mut processor = up(dir.path());
@@ -73,7 +71,7 @@ fn undisturbed() -> Contents {
 }
 
 /// Kills the processor or the publisher after times drawn from a seed, until the publication is through.
-fn disturbed(mut seed: u64) -> (Contents, usize) {
+fn disturbed(mut seed: u64) -> (History, usize) {
     let dir = tempfile::tempdir().unwrap();
     write_files(dir.path());
     let (mut processor, mut publisher, mut kills) = (up(dir.path()), publish(dir.path(), false), 0);
@@ -111,8 +109,7 @@ fn disturbed(mut seed: u64) -> (Contents, usize) {
 
 /// Whether the publication's first event was written before the kill.
 fn has_begun(dir: &Path) -> bool {
-    let contents = contents(&Store::open(&dir.join("data")).unwrap());
-    contents
+    history(dir)
         .keys()
         .any(|(partition, _)| partition.topic.ends_with("requests.sources"))
 }

@@ -11,13 +11,11 @@
 mod future;
 mod kafka;
 mod kills;
-mod support;
 
 use std::sync::OnceLock;
 
+use mainstem_tests::binary::mainstem;
 use serde_json::Value;
-
-use support::mainstem;
 
 struct Demo {
     dir: tempfile::TempDir,
