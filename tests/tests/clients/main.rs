@@ -9,6 +9,7 @@
 
 mod foreign;
 mod shop;
+mod together;
 
 use std::collections::BTreeMap;
 

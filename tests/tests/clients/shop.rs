@@ -1,6 +1,7 @@
 //! A project on the broker, its services in this process, and its clock.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -24,6 +25,16 @@ pub struct Shop {
     _dir: tempfile::TempDir,
     pub store: Store,
     pub project: Project,
+}
+
+fn connect(brokers: &str, project: &str, dir: &Path) -> Store {
+    let log = KafkaLog::connect(Options::new(brokers, project)).unwrap();
+    let blobs = DirBlobs::open(&dir.join("blobs")).unwrap();
+    Store {
+        dir: dir.to_owned(),
+        log: Arc::new(log),
+        blobs: Arc::new(blobs),
+    }
 }
 
 /// The services.
@@ -88,19 +99,18 @@ models:
             panic!("{}", text.collect::<String>())
         });
         let dir = tempfile::tempdir().unwrap();
-        let log = KafkaLog::connect(Options::new(brokers, &name)).unwrap();
-        let blobs = DirBlobs::open(&dir.path().join("blobs")).unwrap();
-        let store = Store {
-            dir: dir.path().to_owned(),
-            log: Arc::new(log),
-            blobs: Arc::new(blobs),
-        };
+        let store = connect(brokers, &name, dir.path());
         apply::apply(&store, &project, "test", Millis(BEGIN)).unwrap();
         Shop {
             _dir: dir,
             store,
             project,
         }
+    }
+
+    /// The same log by other connections, as from another machine.
+    pub fn elsewhere(&self, brokers: &str) -> Store {
+        connect(brokers, &self.project.name, &self.store.dir)
     }
 
     pub fn run(&self) -> Running {
