@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use mainstem_host::blobs::DirBlobs;
@@ -57,8 +58,10 @@ impl Running {
 impl Shop {
     /// Under a name that no earlier run on the same broker had.
     pub fn open(brokers: &str) -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        let name = format!("shop{}", now.as_millis());
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("shop{}_{count}", now.as_millis());
         let text = format!(
             "
 project: {name}
