@@ -135,8 +135,39 @@ models:
     /// Brings everything to rest at a time.
     pub fn settle(&self, pacer: &mut Pacer<'_>, time: Millis) {
         let began = Instant::now();
-        let patience = || began.elapsed().as_secs() > 240;
-        pacer.settle(time, &patience).unwrap();
+        let patience = || began.elapsed().as_secs() > 120;
+        if let Err(error) = pacer.settle(time, &patience) {
+            panic!("{error}: {}", self.behind());
+        }
+    }
+
+    /// What each task has not read: for whoever must find out why nothing comes to rest.
+    fn behind(&self) -> String {
+        let mut reader = self.store.log.reader().unwrap();
+        let mut told = String::new();
+        for task in tasks_of(&self.project) {
+            let turn = self.store.log.last_turn(&task.id).unwrap();
+            let at = |partition: &Partition| {
+                let positions = turn.iter().flat_map(|turn| &turn.positions);
+                let mut found = positions.filter(|one| {
+                    one.topic == *partition.topic && one.partition == partition.index as i32
+                });
+                found.next().map_or(0, |one| one.next as u64)
+            };
+            for input in &task.inputs {
+                let (at, end) = (
+                    at(&input.partition),
+                    reader.range(&input.partition).unwrap().end,
+                );
+                if !reader.at_end(&input.partition, at).unwrap() {
+                    told.push_str(&format!(
+                        "{} is at {at} of {end} in {}\n",
+                        task.id, input.partition
+                    ));
+                }
+            }
+        }
+        told
     }
 
     pub fn topic(&self, room: &str) -> String {
