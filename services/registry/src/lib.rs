@@ -7,7 +7,8 @@
 //! | Here | What |
 //! |---|---|
 //! | `state` | subjects, versions, ids, levels and modes |
-//! | `ask` | requests: from what a client wants to the fact that says so |
+//! | `view` | questions |
+//! | `ask`, `change` | requests: from what a client wants to the fact that says so |
 //! | `compatibility` | which field keeps one schema from reading another's records |
 //! | `avro` | schemas as resolution sees them: named types, promotions, no logical types |
 //! | `text` | the text of a schema: minified, normalised, its references put in |
@@ -19,12 +20,16 @@
 
 mod ask;
 mod avro;
+mod change;
 #[cfg(feature = "client")]
 pub mod client;
 mod compatibility;
 mod error;
 mod state;
+#[cfg(test)]
+mod tests;
 mod text;
+mod view;
 
 pub use ask::{Against, Readable, Register, Wish};
 pub use avro::{Invalid, Types};

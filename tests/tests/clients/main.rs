@@ -9,6 +9,7 @@
 
 mod foreign;
 mod shop;
+mod together;
 
 use std::collections::BTreeMap;
 
@@ -148,7 +149,9 @@ fn python_writes_and_reads_and_java_reads_what_was_committed() {
         let script = script.to_str().unwrap();
         let topic = shop.topic(topic);
         let arguments = [broker.bootstrap(), &registry, isolation, &topic];
-        let told = broker.tool(script, &arguments, "").unwrap();
+        let told = broker.tool(script, &arguments, "").unwrap_or_else(|why| {
+            panic!("{why}\nThe consumer is launched from its source, which takes a JDK: cargo xtask test --setup")
+        });
         let line = |line: &str| {
             line.rsplit_once(' ')
                 .map(|(_, n)| n.parse::<usize>().unwrap())

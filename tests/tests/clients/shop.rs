@@ -1,7 +1,9 @@
 //! A project on the broker, its services in this process, and its clock.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use mainstem_host::blobs::DirBlobs;
@@ -21,9 +23,19 @@ pub const DAY: i64 = 86_400_000;
 pub const CUSTOMERS: [&str; 4] = ["ada", "bob", "cy", "dee"];
 
 pub struct Shop {
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
     pub store: Store,
     pub project: Project,
+}
+
+fn connect(brokers: &str, project: &str, dir: &Path) -> Store {
+    let log = KafkaLog::connect(Options::new(brokers, project)).unwrap();
+    let blobs = DirBlobs::open(&dir.join("blobs")).unwrap();
+    Store {
+        place: Place::kafka(brokers, project),
+        log: Arc::new(log),
+        blobs: Arc::new(blobs),
+    }
 }
 
 /// The services.
@@ -46,8 +58,10 @@ impl Running {
 impl Shop {
     /// Under a name that no earlier run on the same broker had.
     pub fn open(brokers: &str) -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        let name = format!("shop{}", now.as_millis());
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("shop{}_{count}", now.as_millis());
         let text = format!(
             "
 project: {name}
@@ -88,19 +102,18 @@ models:
             panic!("{}", text.collect::<String>())
         });
         let dir = tempfile::tempdir().unwrap();
-        let log = KafkaLog::connect(Options::new(brokers, &name)).unwrap();
-        let blobs = DirBlobs::open(&dir.path().join("blobs")).unwrap();
-        let store = Store {
-            place: Place::kafka(brokers, &name),
-            log: Arc::new(log),
-            blobs: Arc::new(blobs),
-        };
+        let store = connect(brokers, &name, dir.path());
         apply::apply(&store, &project, "test", Millis(BEGIN)).unwrap();
         Shop {
-            _dir: dir,
+            dir,
             store,
             project,
         }
+    }
+
+    /// The same log by other connections, as from another machine.
+    pub fn elsewhere(&self, brokers: &str) -> Store {
+        connect(brokers, &self.project.name, self.dir.path())
     }
 
     pub fn run(&self) -> Running {
@@ -119,8 +132,39 @@ models:
     /// Brings everything to rest at a time.
     pub fn settle(&self, pacer: &mut Pacer<'_>, time: Millis) {
         let began = Instant::now();
-        let patience = || began.elapsed().as_secs() > 240;
-        pacer.settle(time, &patience).unwrap();
+        let patience = || began.elapsed().as_secs() > 120;
+        if let Err(error) = pacer.settle(time, &patience) {
+            panic!("{error}: {}", self.behind());
+        }
+    }
+
+    /// What each task has not read: for whoever must find out why nothing comes to rest.
+    fn behind(&self) -> String {
+        let mut reader = self.store.log.reader().unwrap();
+        let mut told = String::new();
+        for task in tasks_of(&self.project) {
+            let turn = self.store.log.last_turn(&task.id).unwrap();
+            let at = |partition: &Partition| {
+                let positions = turn.iter().flat_map(|turn| &turn.positions);
+                let mut found = positions.filter(|one| {
+                    one.topic == *partition.topic && one.partition == partition.index as i32
+                });
+                found.next().map_or(0, |one| one.next as u64)
+            };
+            for input in &task.inputs {
+                let (at, end) = (
+                    at(&input.partition),
+                    reader.range(&input.partition).unwrap().end,
+                );
+                if !reader.at_end(&input.partition, at).unwrap() {
+                    told.push_str(&format!(
+                        "{} is at {at} of {end} in {}\n",
+                        task.id, input.partition
+                    ));
+                }
+            }
+        }
+        told
     }
 
     pub fn topic(&self, room: &str) -> String {

@@ -143,11 +143,14 @@ fn catalog(facts: Vec<Option<SchemaFact>>) -> Catalog {
         last = id;
         if id != next && follows {
             let others = ids.iter().filter(|other| **other == Some(id)).count() > 1;
-            if !others {
-                catalog.take(fact.clone());
-            }
-            renumber(&mut fact, next);
+            let mut placed = fact.clone();
+            renumber(&mut placed, next);
             last = next;
+            if others {
+                fact = placed;
+            } else {
+                catalog.take(placed);
+            }
         }
         catalog.take(fact);
     }
@@ -164,4 +167,80 @@ fn catalog(facts: Vec<Option<SchemaFact>>) -> Catalog {
         });
     }
     catalog
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mainstem_schemas::registry::VersionRegistered;
+
+    fn text(name: &str) -> String {
+        format!(r#"{{"type":"record","name":"{name}","fields":[]}}"#)
+    }
+
+    fn own(id: u32, name: &str) -> SchemaFact {
+        SchemaFact::Registered(SchemaRegistered {
+            id,
+            subject: name.into(),
+            fingerprint: fingerprint(&text(name)).unwrap(),
+            schema: text(name),
+        })
+    }
+
+    fn theirs(id: u32, subject: &str, name: &str) -> SchemaFact {
+        SchemaFact::Registry(RegistryFact::VersionRegistered(VersionRegistered {
+            subject: subject.into(),
+            version: 1,
+            id,
+            fingerprint: fingerprint(&text(name)).unwrap(),
+            schema: text(name),
+            references: Vec::new(),
+            whole: None,
+        }))
+    }
+
+    fn read(facts: impl IntoIterator<Item = SchemaFact>) -> Catalog {
+        let mut kept = Facts::default();
+        facts.into_iter().for_each(|fact| kept.put(fact));
+        catalog(kept.0)
+    }
+
+    fn name(catalog: &Catalog, id: u32) -> Option<&str> {
+        catalog.known(id).map(|known| known.name.as_str())
+    }
+
+    /// One bit of an id in JSON: 3 became 7, or became what another has.
+    #[test]
+    fn a_damaged_id_is_known_by_its_place_among_the_facts_that_give_ids() {
+        let level = RegistryFact::LevelSet {
+            subject: None,
+            level: None,
+        };
+        for damaged in [7, 2] {
+            let catalog = read([
+                own(1, "A"),
+                theirs(2, "b", "B"),
+                SchemaFact::Registry(level.clone()),
+                theirs(2, "b-again", "B"),
+                theirs(damaged, "c", "C"),
+                own(4, "D"),
+            ]);
+            let found = [1, 2, 3, 4].map(|id| name(&catalog, id));
+            assert_eq!(found, ["A", "B", "C", "D"].map(Some), "{damaged}");
+        }
+    }
+
+    #[test]
+    fn ids_from_elsewhere_are_read_as_they_are() {
+        let catalog = read([
+            own(5, "A"),
+            own(9, "B"),
+            own(7, "C"),
+            theirs(4000, "d", "D"),
+        ]);
+        for (id, wanted) in [(5, "A"), (9, "B"), (7, "C"), (4000, "D")] {
+            assert_eq!(name(&catalog, id), Some(wanted));
+        }
+        assert_eq!(catalog.id_of("B"), Some(9));
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use mainstem_kernel::log::Partition;
+use mainstem_kernel::log::{Partition, Reader};
 use mainstem_schemas::definition::Project;
 use mainstem_schemas::topics;
 
@@ -10,10 +10,18 @@ use super::lock;
 use super::problem::Problem;
 use crate::store::{Store, StoreError};
 
-/// The project, and the end of the topic `definitions` that it was read up to.
+/// The project, as the topic `definitions` says up to some offset.
 #[derive(Default)]
 pub(super) struct Projects {
-    known: Mutex<Option<(u64, Arc<Project>)>>,
+    known: Mutex<Option<Known>>,
+}
+
+struct Known {
+    project: Arc<Project>,
+    end: u64,
+    at: Partition,
+    /// Kept: every request looks, and on Kafka a reader takes a tenth of a second to come and go.
+    reader: Box<dyn Reader>,
 }
 
 impl Projects {
@@ -33,25 +41,37 @@ impl Projects {
     /// # Errors
     /// The store's.
     pub fn look(&self, store: &Store) -> Result<Arc<Project>, StoreError> {
-        let mut known = lock(&self.known);
-        if let Some((end, project)) = known.as_ref()
-            && self.end(store, project)? == *end
-        {
-            return Ok(Arc::clone(project));
-        }
-        // One that is applied meanwhile is seen at the next look: the end was taken before.
-        let first = match known.take() {
-            Some((_, project)) => project,
-            None => Arc::new(store.project()?),
+        let mut place = lock(&self.known);
+        // Whatever an error leaves behind is looked up anew.
+        let known = match place.take() {
+            Some(known) => known.again(store)?,
+            None => Known::first(store)?,
         };
-        let end = self.end(store, &first)?;
-        let project = Arc::new(store.project()?);
-        *known = Some((end, Arc::clone(&project)));
-        Ok(project)
+        Ok(Arc::clone(&place.insert(known).project))
+    }
+}
+
+impl Known {
+    fn first(store: &Store) -> Result<Self, StoreError> {
+        let project = store.project()?;
+        let at = Partition::new(&topics::fixed(&project.name, "definitions"), 0);
+        let known = Known {
+            project: Arc::new(project),
+            end: 0,
+            at,
+            reader: store.log.reader()?,
+        };
+        known.again(store)
     }
 
-    fn end(&self, store: &Store, project: &Project) -> Result<u64, StoreError> {
-        let topic = topics::fixed(&project.name, "definitions");
-        Ok(store.log.reader()?.range(&Partition::new(&topic, 0))?.end)
+    /// Looks for a newer definition.
+    fn again(mut self, store: &Store) -> Result<Self, StoreError> {
+        // One that is applied meanwhile is seen at the next look: the end is taken before.
+        let end = self.reader.range(&self.at)?.end;
+        if end != self.end {
+            self.project = Arc::new(store.project()?);
+            self.end = end;
+        }
+        Ok(self)
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use mainstem_columns::{FlatDecoder, Kind, Layout, Unreadable, Wanted};
-use mainstem_kernel::log::{CommitError, FetchLimit, LogError, Partition, Reader};
+use mainstem_kernel::log::{CommitError, FetchLimit, LogError, Partition, Reader, Writer};
 use mainstem_registry::{Incompatibility, Registry, RegistryError};
 use mainstem_schemas::definition::{FieldType, Project};
 use mainstem_schemas::registry::{RegistryFact, SchemaFact};
@@ -62,6 +62,8 @@ struct Seen {
     project: Arc<Project>,
     registry: Registry,
     reader: Box<dyn Reader>,
+    /// Kept while nobody else takes it: on Kafka it takes longer to take one than to write.
+    writer: Option<Box<dyn Writer>>,
     at: Partition,
     next: u64,
 }
@@ -86,7 +88,7 @@ impl Desk {
     }
 
     /// Brings about what is planned on the registry as of now. It is in the log when this returns, and nothing came
-    /// in between: the writer is taken before the plan is made, and is fenced if another was taken since.
+    /// in between: the writer is taken before the registry is read, and is fenced if another was taken since.
     pub(super) fn change<T>(
         &self,
         store: &Store,
@@ -94,20 +96,25 @@ impl Desk {
         plan: impl Fn(&View<'_>) -> Result<(Option<RegistryFact>, T), RegistryError>,
     ) -> Result<T, DeskError> {
         let mut seen = lock(&self.0);
-        // What changes nothing fences nobody.
-        if let (None, told) = plan(&Seen::now(&mut seen, store, projects)?.view())? {
-            return Ok(told);
-        }
         for _ in 0..TRIES {
-            let mut writer = store.log.writer(apply::WRITER).map_err(StoreError::from)?;
             let now = Seen::now(&mut seen, store, projects)?;
+            let is_kept = now.writer.is_some();
+            if !is_kept {
+                // What changes nothing fences nobody.
+                if let (None, told) = plan(&now.view())? {
+                    return Ok(told);
+                }
+                now.take_writer(store)?;
+            }
             let (fact, told) = plan(&now.view())?;
             let Some(fact) = fact else {
                 return Ok(told);
             };
-            match writer.append(&[(now.at.clone(), record(&fact)?)]) {
+            match now.append(&fact)? {
                 Ok(()) => return Ok(told),
                 Err(CommitError::Fenced(_) | CommitError::Aborted(_)) => {}
+                // Kafka forgets a writer that was silent for a week: another is taken.
+                Err(CommitError::Log(_)) if is_kept => {}
                 Err(CommitError::Log(error)) => {
                     return Err(DeskError::NotWritten(error.to_string()));
                 }
@@ -136,6 +143,7 @@ impl Seen {
                     next: reader.range(&at)?.start,
                     project: Arc::clone(&project),
                     reader,
+                    writer: None,
                     at,
                 }
             }
@@ -163,6 +171,25 @@ impl Seen {
             }
             self.next = last + 1;
         }
+    }
+
+    /// Takes the writer, and reads what others have written before.
+    fn take_writer(&mut self, store: &Store) -> Result<(), StoreError> {
+        self.writer = Some(store.log.writer(apply::WRITER)?);
+        Ok(self.read()?)
+    }
+
+    /// Appends a fact. A writer that failed is not kept.
+    fn append(&mut self, fact: &RegistryFact) -> Result<Result<(), CommitError>, DeskError> {
+        let records = [(self.at.clone(), record(fact)?)];
+        let Some(mut writer) = self.writer.take() else {
+            return Err(DeskError::NotWritten("there is no writer".into()));
+        };
+        let appended = writer.append(&records);
+        if appended.is_ok() {
+            self.writer = Some(writer);
+        }
+        Ok(appended)
     }
 
     fn view(&self) -> View<'_> {

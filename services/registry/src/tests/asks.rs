@@ -1,56 +1,6 @@
-//! A registry that takes the facts that it asks for.
-
-use mainstem_schemas::Catalog;
-use mainstem_schemas::registry::SchemaFact;
+//! Registering, looking up, testing.
 
 use super::*;
-
-fn no_reader(_: &str, _: &str) -> Vec<Incompatibility> {
-    Vec::new()
-}
-
-fn wish(schema: &str) -> Wish {
-    Wish {
-        schema: schema.into(),
-        ..Wish::default()
-    }
-}
-
-fn record(fields: &str) -> String {
-    format!(r#"{{"type":"record","name":"R","fields":[{fields}]}}"#)
-}
-
-fn field(name: &str, kind: &str) -> String {
-    format!(r#"{{"name":"{name}","type":{kind}}}"#)
-}
-
-/// As after an apply.
-fn registry() -> Registry {
-    let mut registry = Registry::new("shop");
-    for event in Catalog::default().register_contracts().unwrap() {
-        registry.take(SchemaFact::Registered(event));
-    }
-    let mut catalog = Catalog::default();
-    catalog.register_contracts().unwrap();
-    let orders = catalog
-        .plan("arrivals.orders", &record(&field("x", "\"int\"")))
-        .unwrap()
-        .unwrap();
-    registry.take(SchemaFact::Registered(orders));
-    registry
-}
-
-fn put(registry: &mut Registry, subject: &str, schema: &str) -> Result<(u32, u32), RegistryError> {
-    let Register { id, version, fact } = registry.register(subject, &wish(schema), &no_reader)?;
-    if let Some(fact) = fact {
-        registry.take(SchemaFact::Registry(fact));
-    }
-    Ok((id, version))
-}
-
-fn take(registry: &mut Registry, fact: RegistryFact) {
-    registry.take(SchemaFact::Registry(fact));
-}
 
 #[test]
 fn what_the_product_writes_is_found_and_changed_by_nobody() {
@@ -227,55 +177,6 @@ fn a_reader_of_the_product_has_its_say() {
 }
 
 #[test]
-fn deletes_hide_first_and_then_forget() {
-    let mut registry = Registry::new("shop");
-    for kind in ["int", "long"] {
-        put(&mut registry, "s", &format!("\"{kind}\"")).unwrap();
-    }
-    let code = |told: Result<(RegistryFact, Vec<u32>), RegistryError>| told.unwrap_err().code();
-    assert_eq!(code(registry.delete_subject("s", true)), 40405);
-    assert_eq!(
-        registry
-            .delete_version("s", Some(1), true)
-            .unwrap_err()
-            .code(),
-        40407
-    );
-    let fact = registry.delete_version("s", Some(1), false).unwrap().0;
-    take(&mut registry, fact);
-    assert_eq!(
-        registry
-            .delete_version("s", Some(1), false)
-            .unwrap_err()
-            .code(),
-        40406
-    );
-    assert_eq!(
-        registry.version("s", Some(1), false).unwrap_err().code(),
-        40402
-    );
-    assert_eq!(registry.version("s", Some(1), true).unwrap().id, 1);
-    let (fact, gone) = registry.delete_subject("s", false).unwrap();
-    assert_eq!(gone, [2]);
-    take(&mut registry, fact);
-    assert_eq!(code(registry.delete_subject("s", false)), 40404);
-    assert_eq!(registry.versions("s", false).unwrap_err().code(), 40401);
-    assert_eq!(registry.subjects("", true, false), ["s"]);
-    assert!(registry.by_id(2).is_ok(), "records may still be read");
-    let (fact, gone) = registry.delete_subject("s", true).unwrap();
-    assert_eq!(gone, [1, 2]);
-    take(&mut registry, fact);
-    assert_eq!(registry.by_id(2).unwrap_err().code(), 40403);
-    assert_eq!(code(registry.delete_subject("s", false)), 40401);
-    assert_eq!(
-        put(&mut registry, "s", "\"long\""),
-        Ok((2, 1)),
-        "an id is never another schema's"
-    );
-    assert_eq!(put(&mut registry, "s", "\"double\""), Ok((3, 2)));
-}
-
-#[test]
 fn references_are_kept_while_they_are_referred_to() {
     let mut registry = Registry::new("shop");
     let place = r#"{"type":"record","name":"geo.Place","fields":[{"name":"c","type":"string"}]}"#;
@@ -330,80 +231,6 @@ fn references_are_kept_while_they_are_referred_to() {
             .code(),
         40403
     );
-}
-
-#[test]
-fn modes_say_what_may_be_done() {
-    let mut registry = Registry::new("shop");
-    put(&mut registry, "s", "\"int\"").unwrap();
-    let set = |registry: &mut Registry, subject: Option<&str>, mode| {
-        let fact = registry.set_mode(subject, Some(mode), true).unwrap();
-        take(registry, fact);
-    };
-    set(&mut registry, None, Mode::Readonly);
-    let refused = put(&mut registry, "s", "\"long\"").unwrap_err();
-    assert!(
-        refused.code() == 42205 && refused.to_string().contains("read-only"),
-        "{refused}"
-    );
-    assert_eq!(
-        put(&mut registry, "s", "\"int\""),
-        Ok((1, 1)),
-        "what is there is told"
-    );
-    set(&mut registry, Some("s"), Mode::Readwrite);
-    assert_eq!(put(&mut registry, "s", "\"long\""), Ok((2, 2)));
-    set(&mut registry, None, Mode::ReadonlyOverride);
-    assert_eq!(
-        put(&mut registry, "s", "\"double\"").unwrap_err().code(),
-        42205
-    );
-    assert_eq!(
-        registry
-            .set_mode(Some("t"), None, false)
-            .unwrap_err()
-            .code(),
-        40409
-    );
-    assert_eq!(
-        registry
-            .set_mode(Some("s"), Some(Mode::Import), false)
-            .unwrap_err()
-            .code(),
-        42205
-    );
-}
-
-#[test]
-fn imports_bring_their_ids() {
-    let mut registry = Registry::new("shop");
-    let imported = |schema: &str, id| Wish {
-        id: Some(id),
-        version: Some(7),
-        ..wish(schema)
-    };
-    let refused = registry
-        .register("s", &imported("\"int\"", 40), &no_reader)
-        .unwrap_err();
-    assert!(refused.to_string().contains("import mode"), "{refused}");
-    let fact = registry
-        .set_mode(Some("s"), Some(Mode::Import), false)
-        .unwrap();
-    take(&mut registry, fact);
-    let register = registry
-        .register("s", &imported("\"int\"", 40), &no_reader)
-        .unwrap();
-    assert_eq!((register.id, register.version), (40, 7));
-    take(&mut registry, register.fact.unwrap());
-    let refused = registry
-        .register("s", &imported("\"string\"", 40), &no_reader)
-        .unwrap_err();
-    assert!(refused.to_string().contains("Overwrite"), "{refused}");
-    assert!(
-        put(&mut registry, "s", "\"string\"").is_err(),
-        "without an id"
-    );
-    assert_eq!(put(&mut registry, "t", "\"string\""), Ok((41, 1)));
 }
 
 #[test]
