@@ -138,7 +138,9 @@ impl Transactions {
         match self.write(records, offsets) {
             Ok(written) => {
                 self.finish()?;
-                self.await_seen(&written);
+                if !written.is_empty() {
+                    self.await_seen(&written);
+                }
                 Ok(())
             }
             Err(stop) => Err(self.abort(stop)),
@@ -164,7 +166,12 @@ impl Transactions {
             }
         }
         self.flush(deadline)?;
-        let written = self.written(records);
+        // Writers and doors read on at once, and expect their own. Who sends offsets is a worker, whose tasks wait for
+        // the bell: the two looks would take 2 to 3 ms of each commit.
+        let written = match offsets {
+            [] => self.written(records),
+            _ => Written::new(),
+        };
         for sent in offsets {
             let refused = self.retry(deadline, || {
                 self.producer
