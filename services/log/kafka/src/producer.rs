@@ -24,6 +24,9 @@ const PATIENCE: Duration = Duration::from_millis(TRANSACTION_MS);
 /// How long the end of a commit is waited for before it counts as unknown: a broker that restarts is back by then.
 const END: Duration = Duration::from_secs(30);
 
+/// How long one try to abort waits.
+const ABORT: Duration = Duration::from_millis(500);
+
 /// Records queued at one call: from 256 on more are not faster (measured).
 const CHUNK: usize = 1_000;
 
@@ -297,7 +300,12 @@ impl Transactions {
             return self.spend(why);
         }
         let end = Instant::now() + END;
-        let aborted = self.retry(end, || self.producer.abort_transaction(PATIENCE));
+        // An abort waits until the failures of its records are taken notice of, which nobody does meanwhile: so it waits
+        // shortly and is tried again.
+        let aborted = self.retry(end, || {
+            self.producer.poll(Duration::ZERO);
+            self.producer.abort_transaction(ABORT)
+        });
         let refused = self.refused(&stop);
         match (aborted, &refused) {
             (Ok(()), _) => refused,
