@@ -112,6 +112,22 @@ impl Broker {
         Ok(())
     }
 
+    /// Stops the broker without ending it, as a virtual machine's pause would.
+    ///
+    /// # Errors
+    /// Where the broker is not ours, or does not run.
+    pub fn suspend(&self) -> Result<(), String> {
+        self.own.as_ref().ok_or_else(not_ours)?.suspend()
+    }
+
+    /// Lets a stopped broker go on.
+    ///
+    /// # Errors
+    /// Where the broker is not ours, or does not run.
+    pub fn resume(&self) -> Result<(), String> {
+        self.own.as_ref().ok_or_else(not_ours)?.resume()
+    }
+
     /// Starts the broker again (killing it first, if it runs) on the same port and data.
     ///
     /// # Errors

@@ -196,7 +196,7 @@ impl Cluster {
             // Events of the client (logs, lost connections) are served and dropped: a call that fails says so.
             let _ = probe.poll(Duration::ZERO);
             match ask(probe, partitions, place) {
-                Err((_, why)) if is_passing(&why) && Instant::now() < deadline => {
+                Err((_, why)) if error::is_passing(&why) && Instant::now() < deadline => {
                     std::thread::sleep(PAUSE);
                 }
                 Err((partition, why)) if looks > 0 && self.has_grown(&partition, &why) => {
@@ -251,26 +251,6 @@ fn ask(
         });
     }
     Ok(offsets)
-}
-
-/// Errors that end when a broker is back or a leader elected.
-fn is_passing(error: &KafkaError) -> bool {
-    use RDKafkaErrorCode as Code;
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            Code::LeaderNotAvailable
-                | Code::NotLeaderForPartition
-                | Code::ReplicaNotAvailable
-                | Code::OffsetNotAvailable
-                | Code::FencedLeaderEpoch
-                | Code::UnknownLeaderEpoch
-                | Code::BrokerTransportFailure
-                | Code::BrokerNotAvailable
-                | Code::NetworkException
-                | Code::UnknownBroker
-        )
-    )
 }
 
 /// A lock whose holder panicked guards data that are still whole: every change here is one insert.

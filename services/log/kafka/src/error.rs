@@ -153,6 +153,30 @@ pub(crate) fn is_unanswered(code: RDKafkaErrorCode) -> bool {
     )
 }
 
+/// Errors that end when a broker is back or a leader elected.
+pub(crate) fn is_passing(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::LeaderNotAvailable
+                | Code::NotLeaderForPartition
+                | Code::ReplicaNotAvailable
+                | Code::OffsetNotAvailable
+                | Code::FencedLeaderEpoch
+                | Code::UnknownLeaderEpoch
+                | Code::BrokerTransportFailure
+                | Code::BrokerNotAvailable
+                | Code::NetworkException
+                | Code::UnknownBroker
+                | Code::DestroyBroker
+                | Code::NotCoordinator
+                | Code::CoordinatorNotAvailable
+                | Code::CoordinatorLoadInProgress
+        )
+    )
+}
+
 /// What the same commit would meet again.
 pub(crate) fn is_lasting(code: RDKafkaErrorCode) -> bool {
     code == RDKafkaErrorCode::MessageSizeTooLarge || is_denied(code) || is_unknown(code)

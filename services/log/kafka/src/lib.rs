@@ -19,6 +19,7 @@
 
 mod cluster;
 mod error;
+mod failure;
 mod heads;
 mod membership;
 #[expect(unsafe_code, reason = "calls of librdkafka that rdkafka does not wrap")]

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mainstem_kernel::log::{LogError, Partition};
 use rdkafka::bindings::rd_kafka_resp_err_t as Code;
@@ -120,10 +120,7 @@ impl Member {
         for partition in partitions {
             list.add_partition(&partition.topic, partition.index as i32);
         }
-        let found = self
-            .consumer
-            .committed_offsets(list, STABLE)
-            .map_err(|why| self.explain(&why))?;
+        let found = self.stable(&list).map_err(|why| self.explain(&why))?;
         let mut committed = Vec::with_capacity(partitions.len());
         for element in found.elements() {
             element.error().map_err(|why| self.explain(&why))?;
@@ -137,9 +134,25 @@ impl Member {
         Ok(committed)
     }
 
+    /// Asks the group's coordinator, again where it was lost meanwhile: another broker takes its place.
+    fn stable(&self, list: &TopicPartitionList) -> Result<TopicPartitionList, KafkaError> {
+        let deadline = Instant::now() + STABLE * 2;
+        loop {
+            match self.consumer.committed_offsets(list.clone(), STABLE) {
+                Err(why) if passes(&why) && Instant::now() < deadline => {}
+                other => return other,
+            }
+        }
+    }
+
     fn explain(&self, why: &KafkaError) -> LogError {
         self.cluster.explain(Act::join(&self.group), why)
     }
+}
+
+/// What ends when a broker is back or another has taken its place.
+fn passes(why: &KafkaError) -> bool {
+    error::is_passing(why) || why.rdkafka_error_code().is_some_and(error::is_unanswered)
 }
 
 /// What no time mends.

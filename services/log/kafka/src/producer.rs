@@ -1,28 +1,34 @@
 //! One transactional producer: records and offsets become visible together, or not at all.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use mainstem_kernel::log::{CommitError, LogError, Partition};
 use mainstem_schemas::Batch;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, Message, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
-use rdkafka::{ClientContext, Offset, TopicPartitionList};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{Offset, TopicPartitionList};
 
 use crate::cluster::{Cluster, lock};
 use crate::error::{self, Act};
+use crate::failure::{Failure, Failures, Stop, facts};
 use crate::native;
 use crate::settings::{self, MAX_RECORD, Role, TRANSACTION_MS};
-use crate::trouble::Trouble;
 
 /// How long a step of a transaction is tried: beyond it the broker has aborted the transaction by itself.
 const PATIENCE: Duration = Duration::from_millis(TRANSACTION_MS);
 
 /// How long the end of a commit is waited for before it counts as unknown: a broker that restarts is back by then.
 const END: Duration = Duration::from_secs(30);
+
+/// How much later than its time-out a call may answer.
+const LATE: Duration = Duration::from_secs(2);
+
+/// How long one try to abort waits.
+const ABORT: Duration = Duration::from_millis(500);
 
 /// Records queued at one call: from 256 on more are not faster (measured).
 const CHUNK: usize = 1_000;
@@ -48,51 +54,12 @@ pub(crate) struct Sent {
 
 /// A producer under a transactional id.
 pub(crate) struct Transactions {
-    producer: BaseProducer<Failures>,
+    producer: Arc<BaseProducer<Failures>>,
     cluster: Arc<Cluster>,
     id: String,
     name: String,
     /// Why the producer writes nothing any more.
     spent: Option<CommitError>,
-}
-
-/// The first record that was not delivered, and where to.
-struct Failures(Mutex<Option<Failure>>, Arc<Trouble>);
-
-type Failure = (RDKafkaErrorCode, Partition);
-
-impl ClientContext for Failures {
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.1.tell(&error, reason);
-    }
-}
-
-impl ProducerContext for Failures {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let Err((why, message)) = result {
-            let code = why.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
-            let at = || Partition::new(message.topic(), message.partition().unsigned_abs());
-            lock(&self.0).get_or_insert_with(|| (code, at()));
-        }
-    }
-}
-
-/// Why a transaction cannot go on.
-enum Stop {
-    /// A step failed.
-    Step(KafkaError),
-    /// A record was not delivered.
-    Record(KafkaError, Partition),
-    /// A group's offset was not taken.
-    Offset(KafkaError, String),
-}
-
-impl From<KafkaError> for Stop {
-    fn from(why: KafkaError) -> Self {
-        Stop::Step(why)
-    }
 }
 
 impl Transactions {
@@ -110,7 +77,7 @@ impl Transactions {
             }
         }
         Ok(Transactions {
-            producer,
+            producer: Arc::new(producer),
             cluster,
             id: id.to_owned(),
             name,
@@ -138,7 +105,9 @@ impl Transactions {
         match self.write(records, offsets) {
             Ok(written) => {
                 self.finish()?;
-                self.await_seen(&written);
+                if !written.is_empty() {
+                    self.await_seen(&written);
+                }
                 Ok(())
             }
             Err(stop) => Err(self.abort(stop)),
@@ -164,15 +133,40 @@ impl Transactions {
             }
         }
         self.flush(deadline)?;
-        let written = self.written(records);
+        // Writers and doors read on at once, and expect their own. Who sends offsets is a worker, whose tasks wait for
+        // the bell: the two looks would take 2 to 3 ms of each commit.
+        let written = match offsets {
+            [] => self.written(records),
+            _ => Written::new(),
+        };
         for sent in offsets {
-            let refused = self.retry(deadline, || {
-                self.producer
-                    .send_offsets_to_transaction(&sent.offsets, &sent.member, PATIENCE)
-            });
-            refused.map_err(|why| Stop::Offset(why, sent.group.clone()))?;
+            loop {
+                match self.send(sent) {
+                    Err(Stop::Offset(why, _))
+                        if facts(&why).retriable && Instant::now() < deadline => {}
+                    other => break other?,
+                }
+            }
         }
         Ok(written)
+    }
+
+    /// Sends offsets once. librdkafka's call knows no time-out where the group's coordinator is lost just then: its
+    /// request rests until that very broker is back (seen in 2.12.1). So a thread waits for it that can be left behind.
+    fn send(&self, sent: &Sent) -> Result<(), Stop> {
+        let (answer, answered) = mpsc::channel();
+        let (producer, offsets) = (self.producer.clone(), sent.offsets.clone());
+        let member = sent.member.clone();
+        let waiting = std::thread::Builder::new().name("offsets".into());
+        // A thread that cannot be had drops its end, which is seen below.
+        let _ = waiting.spawn(move || {
+            let done = producer.send_offsets_to_transaction(&offsets, &member, PATIENCE);
+            let _ = answer.send(done);
+        });
+        match answered.recv_timeout(PATIENCE + LATE) {
+            Ok(done) => done.map_err(|why| Stop::Offset(why, sent.group.clone())),
+            Err(_) => Err(Stop::Lost),
+        }
     }
 
     /// The ends beyond what was just written. A log that does not answer has none: the wait for them is a courtesy.
@@ -285,12 +279,24 @@ impl Transactions {
 
     /// Aborts, and says what that means for the caller.
     fn abort(&mut self, stop: Stop) -> CommitError {
-        let (Stop::Step(why) | Stop::Offset(why, _) | Stop::Record(why, _)) = &stop;
-        if facts(why).fatal {
-            return self.spend(why);
+        let why = match &stop {
+            Stop::Step(why) | Stop::Offset(why, _) | Stop::Record(why, _) => why.clone(),
+            Stop::Lost => {
+                let lost = self.refused(&stop);
+                self.spent = Some(lost.clone());
+                return lost;
+            }
+        };
+        if facts(&why).fatal {
+            return self.spend(&why);
         }
         let end = Instant::now() + END;
-        let aborted = self.retry(end, || self.producer.abort_transaction(PATIENCE));
+        // An abort waits until the failures of its records are taken notice of, which nobody does meanwhile: so it waits
+        // shortly and is tried again.
+        let aborted = self.retry(end, || {
+            self.producer.poll(Duration::ZERO);
+            self.producer.abort_transaction(ABORT)
+        });
         let refused = self.refused(&stop);
         match (aborted, &refused) {
             (Ok(()), _) => refused,
@@ -309,6 +315,10 @@ impl Transactions {
             Stop::Step(why) => (why.clone(), Act::own(&self.id)),
             Stop::Record(why, at) => (why.clone(), Act::write(at)),
             Stop::Offset(why, group) => (why.clone(), Act::join(group)),
+            Stop::Lost => {
+                let why = format!("{}: Kafka's client does not answer", self.name);
+                return CommitError::Unknown(why);
+            }
         };
         self.producer.poll(Duration::ZERO);
         match why.rdkafka_error_code() {
@@ -333,30 +343,6 @@ impl Transactions {
         };
         self.spent = Some(error.clone());
         error
-    }
-}
-
-/// What librdkafka says an error is.
-#[derive(Default)]
-struct Facts {
-    fatal: bool,
-    retriable: bool,
-    abortable: bool,
-}
-
-fn facts(error: &KafkaError) -> Facts {
-    match error {
-        KafkaError::Transaction(error) => Facts {
-            fatal: error.is_fatal(),
-            retriable: error.is_retriable(),
-            abortable: error.txn_requires_abort(),
-        },
-        // rdkafka's commit flushes first, and its flush has but one way to fail.
-        KafkaError::Flush(_) => Facts {
-            retriable: true,
-            ..Facts::default()
-        },
-        _ => Facts::default(),
     }
 }
 

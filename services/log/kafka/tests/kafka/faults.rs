@@ -9,7 +9,7 @@ use mainstem_test_broker::{Broker, KAFKA};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
-use crate::support::{Room, broker, connect, one, records, run_name, values};
+use crate::support::{Room, broker, connect, connect_with, one, records, run_name, values};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -209,4 +209,27 @@ fn a_reader_skips_and_goes_back() {
             assert_eq!(reader.at_end(&at, from).unwrap(), want.is_empty(), "{from}");
         }
     }
+}
+
+/// The default of `fetch.queue.backoff.ms`, a second, starves a reader that is faster than the wire: the same records
+/// from the same broker at the same time are the measure.
+#[test]
+fn a_fast_reader_does_not_wait_for_a_full_queue() {
+    let Some(broker) = broker() else { return };
+    let room = Room::new(broker, "backoff", 1, &[]);
+    let at = room.at("out", 0);
+    let mut batch = Batch::new();
+    for n in 0..60_000u32 {
+        batch.push(Some(&n.to_le_bytes()), Some(&[7; 80]), []);
+    }
+    let mut writer = room.log.writer("w").unwrap();
+    writer.append(&[(at.clone(), batch)]).unwrap();
+    let slow = connect_with(broker, &room.project, &[("fetch.queue.backoff.ms", "1000")]);
+    let read = |log: &dyn Log| {
+        let start = Instant::now();
+        assert_eq!(records(log, &at).len(), 60_000);
+        start.elapsed()
+    };
+    let (theirs, ours) = (read(&slow), read(&room.log));
+    assert!(ours * 2 < theirs, "{ours:?} against {theirs:?}");
 }

@@ -6,7 +6,7 @@ use mainstem_kernel::Log;
 use mainstem_kernel::log::{FetchLimit, Partition, TopicSpec};
 use mainstem_schemas::Batch;
 
-use crate::support::{broker, connect, run_name};
+use crate::support::{Room, broker, connect, run_name};
 
 #[test]
 #[ignore = "prints figures"]
@@ -136,4 +136,27 @@ fn figures() {
             .unwrap();
     }
     println!("the first fetch of four partitions: {:?}", start.elapsed());
+}
+
+/// What a commit of a worker costs: turns of four tasks, ten records each, one commit after the other.
+#[test]
+#[ignore = "prints figures"]
+fn commits_of_a_worker() {
+    let Some(broker) = broker() else { return };
+    let room = Room::new(broker, "commits", 4, &[]);
+    let tasks: Vec<_> = (0..4).map(|n| room.task(&n.to_string(), Some(n))).collect();
+    let mut worker = room.owner("w", &tasks);
+    let mut number = 0;
+    for round in 0..5 {
+        let start = Instant::now();
+        for _ in 0..100 {
+            number += 1;
+            let commits: Vec<_> = tasks.iter().map(|task| room.commit(task, number)).collect();
+            worker.commit(&commits).unwrap();
+        }
+        println!(
+            "commit of four tasks, round {round}: {:?}",
+            start.elapsed() / 100
+        );
+    }
 }

@@ -6,6 +6,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod classes;
 mod faults;
 mod fences;
 mod figures;
@@ -13,6 +14,7 @@ mod secured;
 mod support;
 mod takeover;
 mod topics;
+mod zombie;
 
 use mainstem_kernel::Log;
 use mainstem_kernel::log::{Partition, TopicSpec};
@@ -27,38 +29,55 @@ fn kafka_does_as_the_port_says() {
     conformance::run(&open, &run_name("conform"));
 }
 
-/// Users' own producers put a key where our tasks look for it.
+/// Users' own producers put a key where our tasks look for it: Kafka's own Java producer places thousands of keys, of
+/// every length that murmur2 treats apart, the empty one and letters of several bytes among them.
 #[test]
 fn java_producers_and_we_agree_on_partitions() {
     let Some(broker) = broker() else { return };
-    let topic = format!("{}.records", run_name("java"));
-    let log = connect(broker, "java");
-    let partitions = 7;
-    let spec = TopicSpec {
-        name: topic.clone(),
-        partitions,
+    let project = run_name("java");
+    let log = connect(broker, &project);
+    let letters = ["a", "Z", "0", " ", "ß", "ü", "λ", "日", "🦀", "\u{7f}"];
+    let word = |n: usize, length: usize| -> String {
+        let letter = |at: usize| letters[(n * 7 + at * (n % 3 + 1)) % letters.len()];
+        (0..length).map(letter).collect()
     };
-    log.create_topics(&[spec]).unwrap();
-    let lines: String = (0..200)
-        .map(|n| format!("{}ü{n}\tvalue\n", "entity".repeat(n % 5)))
+    let mut keys: Vec<String> = (0..3_000)
+        .map(|n| format!("{}{n}", word(n, n % 21)))
         .collect();
-    let arguments = [
-        "--bootstrap-server",
-        broker.bootstrap(),
-        "--topic",
-        &topic,
-        "--property",
-        "parse.key=true",
-    ];
-    let class = "org.apache.kafka.tools.ConsoleProducer";
-    broker.tool(class, &arguments, &lines).unwrap();
-    let mut count = 0;
-    for index in 0..partitions {
-        let batch = records(&log, &Partition::new(&topic, index));
-        for record in batch.iter() {
-            assert_eq!(partition_of(record.key.unwrap(), partitions), index);
+    keys.extend(
+        (0..40)
+            .flat_map(|length| (0..25).map(move |n| (n, length)))
+            .map(|(n, l)| word(n, l)),
+    );
+    assert!(keys.iter().any(String::is_empty));
+    let lines: String = keys.iter().map(|key| format!("{key}\tvalue\n")).collect();
+    for partitions in [7, 32] {
+        let topic = format!("{project}.records-{partitions}");
+        let name = topic.clone();
+        log.create_topics(&[TopicSpec { name, partitions }])
+            .unwrap();
+        let arguments = [
+            "--bootstrap-server",
+            broker.bootstrap(),
+            "--topic",
+            &topic,
+            "--property",
+            "parse.key=true",
+        ];
+        let class = "org.apache.kafka.tools.ConsoleProducer";
+        broker.tool(class, &arguments, &lines).unwrap();
+        let mut placed: Vec<Vec<u8>> = Vec::new();
+        for index in 0..partitions {
+            let batch = records(&log, &Partition::new(&topic, index));
+            for record in batch.iter() {
+                let key = record.key.unwrap();
+                assert_eq!(partition_of(key, partitions), index, "{key:?}");
+                placed.push(key.to_vec());
+            }
         }
-        count += batch.len();
+        let mut sent: Vec<Vec<u8>> = keys.iter().map(|key| key.clone().into_bytes()).collect();
+        placed.sort();
+        sent.sort();
+        assert!(placed == sent, "not every key came as it was sent");
     }
-    assert_eq!(count, 200);
 }

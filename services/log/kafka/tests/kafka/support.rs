@@ -157,9 +157,18 @@ impl Room {
         turn.map(|turn| turn.number)
     }
 
-    /// What readers see in `out`.
+    /// What readers see in `out` once all is decided: a worker's commit is seen a little later than it returns.
     pub fn out(&self) -> Vec<String> {
-        values(&self.log, &self.at("out", 0))
+        let at = self.at("out", 0);
+        let mut reader = self.log.reader().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let end = reader.range(&at).unwrap().end;
+            if reader.at_end(&at, end).unwrap() {
+                return values(&self.log, &at);
+            }
+            assert!(Instant::now() < deadline, "{at} stays undecided");
+        }
     }
 }
 

@@ -91,7 +91,7 @@ fn at(project: &str, topic: &str, index: u32) -> Partition {
     Partition::new(&format!("{project}.{topic}"), index)
 }
 
-fn specs(project: &str) -> Vec<TaskSpec> {
+pub(super) fn specs(project: &str) -> Vec<TaskSpec> {
     let spec = |index| {
         let input = |topic, index| Input {
             partition: at(project, topic, index),
@@ -116,7 +116,7 @@ fn specs(project: &str) -> Vec<TaskSpec> {
     (0..TASKS).map(spec).collect()
 }
 
-fn create_topics(log: &dyn Log, project: &str) {
+pub(super) fn create_topics(log: &dyn Log, project: &str) {
     let one = [
         "schemas",
         "definitions",
@@ -136,10 +136,10 @@ fn create_topics(log: &dyn Log, project: &str) {
         .unwrap();
 }
 
-type Segment = Vec<(Partition, Batch)>;
+pub(super) type Segment = Vec<(Partition, Batch)>;
 
 /// Segments in the order in which they are folded; each is at rest before the next comes.
-fn feed(project: &str) -> Vec<Segment> {
+pub(super) fn feed(project: &str) -> Vec<Segment> {
     let definition = mainstem_schemas::definition::Project {
         name: project.into(),
         ..toys::project()
@@ -205,7 +205,7 @@ fn crew(log: Arc<dyn Log>, name: &str) -> Crew<Inert> {
 }
 
 /// The records of the output, by partition, without offsets and times.
-fn history(log: &dyn Log, project: &str) -> Vec<Vec<Vec<u8>>> {
+pub(super) fn history(log: &dyn Log, project: &str) -> Vec<Vec<Vec<u8>>> {
     let partition = |index| {
         let all = records(log, &at(project, "joined", index));
         let frames = (0..all.len()).map(|row| all.frames(row..row + 1).to_vec());
@@ -214,7 +214,7 @@ fn history(log: &dyn Log, project: &str) -> Vec<Vec<Vec<u8>>> {
     (0..TASKS).map(partition).collect()
 }
 
-fn undisturbed(project: &str) -> Vec<Vec<Vec<u8>>> {
+pub(super) fn undisturbed(project: &str) -> Vec<Vec<Vec<u8>>> {
     let log = MemoryLog::new();
     create_topics(&log, project);
     let mut writer = log.writer("feed").unwrap();
@@ -263,10 +263,10 @@ fn worker_process() {
     }
 }
 
-struct Process(Child);
+pub(super) struct Process(Child);
 
 impl Process {
-    fn start(bootstrap: &str, project: &str, name: &str) -> Self {
+    pub(super) fn start(bootstrap: &str, project: &str, name: &str) -> Self {
         let child = Command::new(std::env::current_exe().unwrap())
             .args([
                 "--exact",
@@ -280,6 +280,13 @@ impl Process {
             .stdout(Stdio::null())
             .spawn();
         Process(child.unwrap())
+    }
+
+    /// SIGSTOP or SIGCONT, as `kill` takes it.
+    pub(super) fn signal(&self, signal: &str) {
+        let pid = self.0.id().to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status().unwrap();
+        assert!(sent.success());
     }
 
     /// SIGKILL: nothing is cleaned up.
@@ -343,7 +350,7 @@ fn a_killed_worker_s_tasks_go_on_as_if_nothing_had_been() {
 }
 
 /// Every turn follows the one before, none is missing, none is there twice.
-fn assert_chained(log: &dyn Log, project: &str, specs: &[TaskSpec]) {
+pub(super) fn assert_chained(log: &dyn Log, project: &str, specs: &[TaskSpec]) {
     let mut reader = log.reader().unwrap();
     let catalog = read_catalog(reader.as_mut(), project).unwrap();
     let mut last: BTreeMap<String, Turn> = BTreeMap::new();

@@ -126,12 +126,20 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// All records of a partition, as a fresh handle sees them.
+    /// All records of a partition, as a fresh handle sees them once all is decided.
     pub(super) fn read(&self, partition: &Partition) -> Batch {
         let log = self.fixture.open();
         let mut reader = log.reader().unwrap();
         let start = reader.range(partition).unwrap().start;
-        read_on(&mut *reader, partition, start, FetchLimit::default())
+        let deadline = Instant::now() + self.fixture.patience;
+        loop {
+            let read = read_on(&mut *reader, partition, start, FetchLimit::default());
+            let next = read.offsets().last().map_or(start, |last| last + 1);
+            if reader.at_end(partition, next).unwrap() {
+                return read;
+            }
+            assert!(Instant::now() < deadline, "{partition} stays undecided");
+        }
     }
 
     /// The values of a partition as text.
