@@ -19,7 +19,7 @@ use std::sync::Arc;
 use mainstem_columns::{Columns, FlatDecoder, Kind, Layout, Wanted};
 use mainstem_host::blobs::DirBlobs;
 use mainstem_host::{Store, apply, processor};
-use mainstem_kernel::log::{FetchLimit, Log, TopicSpec};
+use mainstem_kernel::log::{FetchLimit, TopicSpec};
 use mainstem_kernel::pace::Pacer;
 use mainstem_log_kafka::{KafkaLog, Options};
 use mainstem_schemas::topics;
