@@ -20,9 +20,10 @@ use mainstem_columns::{Columns, FlatDecoder, Kind, Layout, Wanted};
 use mainstem_host::blobs::DirBlobs;
 use mainstem_host::store::Place;
 use mainstem_host::{Store, apply, processor};
-use mainstem_kernel::log::{FetchLimit, Log, TopicSpec};
+use mainstem_kernel::log::{FetchLimit, TopicSpec};
 use mainstem_kernel::pace::Pacer;
 use mainstem_log_kafka::{KafkaLog, Options};
+use mainstem_rooms::features::view_outputs;
 use mainstem_schemas::topics;
 
 use crate::job::{self, FEATURES};
@@ -109,6 +110,7 @@ pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     let libs = mainstem_test_broker::fetch_jars()?;
     let classes = asked.streams.then(build_streams).transpose()?;
     let broker = broker::start(&libs, dir.path(), &asked.broker_cpus)?;
+    let features = view_outputs(&job::project()?.views[job::NAME]);
     let mut rows = Vec::new();
     for round in 0..asked.rounds {
         let bench = Bench {
@@ -119,11 +121,11 @@ pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
         };
         bench.publish()?;
         let row = bench.mainstem()?;
-        tell(&row, asked.records);
+        tell(&row, asked.records, &features);
         rows.push(row);
         if let Some(classes) = &classes {
             let row = bench.streams(classes)?;
-            tell(&row, asked.records);
+            tell(&row, asked.records, &features);
             rows.push(row);
         }
     }
@@ -135,7 +137,7 @@ pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn tell(row: &Row, records: usize) {
+fn tell(row: &Row, records: usize, features: &[String]) {
     let (m, c) = (&row.measured, &row.compared);
     println!(
         "{}: {} records, {:.0} k/s ({:.0} k/s in the second half), {:.2} CPU-s a million ({:.2}), {:.0} MB",
@@ -147,10 +149,16 @@ fn tell(row: &Row, records: usize) {
         m.half_cpu,
         m.memory
     );
-    println!(
-        "  {} rows, {} of {} values equal bit for bit to the plain computation, the others by at most {:.1e}",
-        c.rows, c.equal, c.values, c.largest
-    );
+    println!("  {} rows; beside the plain computation:", c.rows);
+    for (at, feature) in features.iter().enumerate() {
+        let (equal, largest) = (c.equal[at], c.largest[at]);
+        match equal == c.rows {
+            true => println!("  {feature}: equal bit for bit"),
+            false => {
+                println!("  {feature}: {equal} equal bit for bit, the others by {largest:.1e}")
+            }
+        }
+    }
 }
 
 fn ratios(mainstem: &Measured, streams: &Measured) {

@@ -68,12 +68,10 @@ pub fn generate(
 pub struct Compared {
     /// Rows.
     pub rows: usize,
-    /// Values.
-    pub values: usize,
-    /// Values of the same bits.
-    pub equal: usize,
-    /// The largest difference of two values, relative to the larger one.
-    pub largest: f64,
+    /// Per feature, values of the same bits.
+    pub equal: [usize; FEATURES],
+    /// Per feature, the largest difference of two values, relative to the larger one.
+    pub largest: [f64; FEATURES],
 }
 
 /// The rows of one output partition, in order.
@@ -89,9 +87,12 @@ struct Rows<'a> {
 /// Reads the features of a body; missing ones are NaN.
 pub type Read<'a> = dyn Fn(&[u8]) -> Result<[f64; FEATURES], Box<dyn Error>> + 'a;
 
+/// A row's key and features.
+type Row = (String, [f64; FEATURES]);
+
 impl Rows<'_> {
-    /// The next row's key and features.
-    fn next(&mut self) -> Result<Option<(String, [f64; FEATURES])>, Box<dyn Error>> {
+    /// The next row.
+    fn next(&mut self) -> Result<Option<Row>, Box<dyn Error>> {
         if self.row == self.batch.len() {
             self.batch.clear();
             self.row = 0;
@@ -144,14 +145,13 @@ pub fn compare(
         }
         let want = entities[arrival.entity].features(&arrival.columns);
         compared.rows += 1;
-        for (got, want) in got.iter().zip(&want) {
-            compared.values += 1;
+        for (at, (got, want)) in got.iter().zip(&want).enumerate() {
             let same = got.to_bits() == want.to_bits() || got.is_nan() && want.is_nan();
-            compared.equal += usize::from(same);
+            compared.equal[at] += usize::from(same);
             if !same {
                 let apart = (got - want).abs() / got.abs().max(want.abs());
                 let apart = if apart.is_nan() { f64::INFINITY } else { apart };
-                compared.largest = compared.largest.max(apart);
+                compared.largest[at] = compared.largest[at].max(apart);
             }
         }
     }

@@ -41,8 +41,8 @@ pub use plan::{BadView, LONGEST, Plan};
 const ROWS: usize = 0;
 const QUARANTINE: usize = 1;
 
-/// Rows that are decoded before they are computed: columns of this many stay in the processor's cache.
-const CHUNK: usize = 1024;
+/// Rows that are decoded before they are computed: their records and columns stay in the processor's nearest cache.
+const CHUNK: usize = 128;
 
 /// Names of a view's features, in the order in which its rows hold them: what its schema is made of.
 #[must_use]

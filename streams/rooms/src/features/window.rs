@@ -263,6 +263,41 @@ mod tests {
     use super::*;
 
     #[test]
+    fn of_zeros_of_both_signs_the_oldest_is_the_extreme_in_whatever_lane() {
+        let asked = Asked::default();
+        for (values, negative) in [
+            (vec![1.0, 0.0, 2.0, 3.0, -0.0], false),
+            (vec![1.0, 2.0, 3.0, -0.0, 0.0], true),
+            (vec![1.0, 2.0, f64::NAN, -0.0, 3.0, 0.0], true),
+        ] {
+            let low = Moments::of(&mut values.clone(), asked).get(Statistic::Min);
+            assert_eq!((low, low.is_sign_negative()), (0.0, negative));
+            let mut turned: Vec<f64> = values.iter().map(|x| -x).collect();
+            let high = Moments::of(&mut turned, asked).get(Statistic::Max);
+            assert_eq!((high, high.is_sign_negative()), (0.0, !negative));
+        }
+    }
+
+    #[test]
+    fn missing_values_are_struck_out_and_sums_beyond_all_doubles_are_not_taken_for_them() {
+        let asked = Asked {
+            sums: true,
+            ..Asked::default()
+        };
+        let of = |values: &[f64]| Moments::of(&mut values.to_vec(), asked);
+        let missing = of(&[f64::NAN, 1.0, f64::NAN, 3.0, f64::NAN]);
+        assert_eq!(missing, of(&[1.0, 3.0]));
+        assert_eq!(missing.get(Statistic::Mean), 2.0);
+        let nothing = of(&[f64::NAN; 5]);
+        assert_eq!(nothing.get(Statistic::Count), 0.0);
+        assert!(nothing.get(Statistic::Sum).is_nan());
+        // Two lanes overflow, one each way: the sum is no number, and all eight values are there.
+        let beyond = of(&[1.5e308, -1.5e308, 0.0, 0.0, 1.5e308, -1.5e308, 0.0, 0.0]);
+        assert_eq!(beyond.get(Statistic::Count), 8.0);
+        assert!(beyond.get(Statistic::Mean).is_nan());
+    }
+
+    #[test]
     fn deviations_beyond_all_doubles_are_missing_in_short_windows_as_in_long_ones() {
         let asked = Asked {
             deviations: true,
