@@ -25,6 +25,9 @@ pub(crate) const PAUSE: Duration = Duration::from_millis(20);
 /// How long one try to connect lasts before the client's events are looked at.
 const STEP: Duration = Duration::from_secs(1);
 
+/// How long an answer about offsets is waited for: brokers give it in milliseconds, and a dead one gives none.
+const ANSWER: Duration = Duration::from_secs(2);
+
 /// How often a client looks again for a partition that it does not know: the first answer has it, where it is there.
 const LOOKS: u32 = 3;
 
@@ -196,7 +199,9 @@ impl Cluster {
             // Events of the client (logs, lost connections) are served and dropped: a call that fails says so.
             let _ = probe.poll(Duration::ZERO);
             match ask(probe, partitions, place) {
-                Err((_, why)) if error::is_passing(&why) && Instant::now() < deadline => {
+                Err((_, why)) if self.may_pass(&why) && Instant::now() < deadline => {
+                    // A client goes on asking the leader that it knows, also one that is dead: it is told of the new one.
+                    let _ = probe.fetch_metadata(None, STEP);
                     std::thread::sleep(PAUSE);
                 }
                 Err((partition, why)) if looks > 0 && self.has_grown(&partition, &why) => {
@@ -208,6 +213,12 @@ impl Cluster {
                 Ok(offsets) => return Ok(offsets),
             }
         }
+    }
+
+    /// Whether an error ends by itself: a leader that is dead has a successor within seconds.
+    fn may_pass(&self, why: &KafkaError) -> bool {
+        let unanswered = error::code(why).is_some_and(error::is_unanswered);
+        error::is_passing(why) || (unanswered && !self.trouble.is_final())
     }
 
     /// Whether a client that does not know a partition has only not heard of it yet: a topic of others has grown.
@@ -236,7 +247,7 @@ fn ask(
             .map_err(|why| (partition.clone(), why))?;
     }
     let found = probe
-        .offsets_for_times(list, PATIENCE)
+        .offsets_for_times(list, ANSWER)
         .map_err(|why| (any.clone(), why))?;
     let mut offsets = Vec::with_capacity(partitions.len());
     for partition in partitions {
