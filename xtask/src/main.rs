@@ -52,23 +52,24 @@ fn test(set_up: bool, without_kafka: bool) -> Result<(), String> {
             setup::kafka()?;
         }
     }
-    let mut cargo = Command::new("cargo");
-    cargo.args(["test", "--workspace"]);
-    if without_kafka {
-        cargo.env("MAINSTEM_TEST_WITHOUT_KAFKA", "1");
-    }
-    run(&mut cargo)?;
-    // The demo is the product in small: its promises are tested in the build that users run.
-    run(Command::new("cargo").args([
-        "test",
-        "--release",
-        "--package",
-        "mainstem-tests",
-        "--test",
-        "demo",
-        "--",
-        "--include-ignored",
-    ]))
+    let cargo = || {
+        let mut cargo = Command::new("cargo");
+        if without_kafka {
+            cargo.env("MAINSTEM_TEST_WITHOUT_KAFKA", "1");
+        }
+        cargo
+    };
+    run(cargo().args(["test", "--workspace"]))?;
+    // The whole system in the build that users run. Each fault has a broker and several processes of its own: two at a
+    // time leave them room.
+    let release = ["test", "--release", "--package", "mainstem-tests"];
+    let all = ["--", "--include-ignored"];
+    run(cargo().args(release).args(["--test", "demo"]).args(all))?;
+    run(cargo()
+        .args(release)
+        .args(["--test", "faults"])
+        .args(all)
+        .arg("--test-threads=2"))
 }
 
 fn check() -> Result<(), String> {

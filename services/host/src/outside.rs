@@ -11,10 +11,13 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use mainstem_kernel::Partition;
+use mainstem_kernel::worker::for_each;
+use mainstem_kernel::{LogError, Partition};
 use mainstem_schemas::catalog::{SchemaRegistered, fingerprint, outside_subject};
+use mainstem_schemas::registry::{Mode, RegistryFact, SchemaFact};
 use mainstem_schemas::{Batch, Catalog, topics};
 
+use crate::apply::WRITER;
 use crate::store::Store;
 
 /// What stands for a schema that its registry did not have as Avro.
@@ -106,7 +109,7 @@ impl OutsideSchemas {
         })?;
         let answer = answer.filter(|schema| fingerprint(schema).is_ok());
         // The writer first: ids are allotted by whoever holds it, and it reads all that were.
-        let writer = self.store.log.writer("apply");
+        let writer = self.store.log.writer(WRITER);
         let mut writer = writer.map_err(|error| said(&error))?;
         let catalog = self.store.catalog(&project.name);
         let catalog = catalog.map_err(|error| said(&error))?;
@@ -117,10 +120,17 @@ impl OutsideSchemas {
             ));
         }
         let subject = outside_subject(&topic.name, id);
+        let known = answer.is_some();
         let schema = answer.unwrap_or_else(|| NONE.into());
-        let Some(event) = plan(&catalog, &subject, &schema).map_err(|why| said(&why))? else {
+        let Some(mut event) = plan(&catalog, &subject, &schema).map_err(|why| said(&why))? else {
             return Ok(());
         };
+        if self
+            .gives_no_ids(&project.name)
+            .map_err(|error| said(&error))?
+        {
+            event.id = if known { id } else { beyond(&catalog) };
+        }
         let value = serde_json::to_vec(&event).map_err(|error| said(&error))?;
         let mut batch = Batch::new();
         batch.push(Some(subject.as_bytes()), Some(&value), []);
@@ -128,6 +138,30 @@ impl OutsideSchemas {
         let appended = writer.append(&[(schemas, batch)]);
         appended.map_err(|error| said(&error))
     }
+
+    /// Whether the project's own ids come from the registry, so that the log must not give out any that it may give later.
+    fn gives_no_ids(&self, project: &str) -> Result<bool, LogError> {
+        let mut mode = None;
+        let schemas = Partition::new(&topics::fixed(project, "schemas"), 0);
+        for_each(self.store.log.reader()?.as_mut(), &schemas, |record| {
+            let fact = SchemaFact::read(record.value.unwrap_or_default());
+            if let Ok(SchemaFact::Registry(RegistryFact::ModeSet {
+                subject: None,
+                mode: set,
+            })) = fact
+            {
+                mode = set;
+            }
+            Ok(())
+        })?;
+        Ok(mode == Some(Mode::Readonly))
+    }
+}
+
+/// An id that no registry gives: they count upwards from 1.
+fn beyond(catalog: &Catalog) -> u32 {
+    let free = |id: &u32| catalog.known(*id).is_none();
+    (0..=u32::MAX).rev().find(free).unwrap_or(u32::MAX)
 }
 
 /// Whether the registry ever had a schema of the topic.

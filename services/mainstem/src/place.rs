@@ -20,6 +20,9 @@ use crate::settings;
 /// Where the embedded log lies unless told otherwise.
 const DIR: &str = "mainstem-data";
 
+/// The setting of Mainstem's own in the file of Kafka's: copies of the topics that are created.
+const REPLICATION: &str = "replication";
+
 /// Where the log and the blobs are.
 #[derive(Debug, Clone, Args)]
 pub struct Place {
@@ -120,6 +123,14 @@ impl Kafka {
     fn connect(&self, brokers: &str, project: &str) -> Result<KafkaLog, Box<dyn Error>> {
         let mut options = Options::new(brokers, project);
         options.settings = self.settings()?.0;
+        if let Some(copies) = options.settings.remove(REPLICATION) {
+            let wrong = |_| {
+                format!(
+                    "{REPLICATION} is no whole number; write how many copies a topic shall have"
+                )
+            };
+            options.replication = Some(copies.parse().map_err(wrong)?);
+        }
         Ok(KafkaLog::connect(options)?)
     }
 

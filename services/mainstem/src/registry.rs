@@ -85,7 +85,7 @@ impl OutsideRegistry for Outside {
     fn schema(&self, id: u32) -> Result<Option<String>, String> {
         match self.client.schema_by_id(id) {
             Ok(schema) => Ok(Some(schema)),
-            Err(ClientError::NoSchema { .. }) => Ok(None),
+            Err(ClientError::NoSchema { .. } | ClientError::NotAvro { .. }) => Ok(None),
             Err(error) => Err(error.to_string()),
         }
     }

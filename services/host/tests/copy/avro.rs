@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use mainstem_columns::put::{put_boolean, put_double, put_long, put_null, put_some, put_text};
+use mainstem_host::apply::apply_with;
 use mainstem_host::outside::{OutsideRegistry, OutsideSchemas};
 use mainstem_kernel::Partition;
+use mainstem_registry::Ids;
 use mainstem_schemas::{Batch, EventId, Millis, wire};
 
 use crate::world::World;
@@ -238,4 +240,39 @@ fn ids_of_the_logs_own_registry_are_read_as_they_are() {
     assert_eq!(quarantined[0].schema_id, Some(event.id as i32 + 1));
     let report = world.audit();
     assert!(report.is_clean(), "{report}");
+}
+
+/// Gives the project's own schemas ids, as an outside registry does: not dense, and not from 1.
+struct Given(u32);
+
+impl Ids for Given {
+    fn id(&mut self, _: &str, _: &str) -> Result<u32, String> {
+        self.0 += 3;
+        Ok(self.0)
+    }
+}
+
+#[test]
+fn where_the_registry_gives_the_ids_the_log_gives_none_that_it_may_give_later() {
+    let world = World::new();
+    let text = project("", "{column: user}");
+    let parsed = mainstem_project::parse("mainstem.yaml", &text)
+        .unwrap_or_else(|mistakes| panic!("{}", mistakes[0]));
+    let mut ids = Given(1_000);
+    apply_with(&world.store, &parsed, "ada", Millis(0), Some(&mut ids)).unwrap();
+    let shelf = Arc::new(Shelf::default());
+    shelf.schemas.lock().unwrap().insert(17, CLICK.into());
+    let values = [click(17, "ada", 1000, 1.5), click(18, "bob", 2000, 2.5)];
+    world.write(
+        0,
+        &[(None, Some(&values[0]), &[]), (None, Some(&values[1]), &[])],
+    );
+    world.run_with(Some(shelf), &mut || true);
+    let catalog = world.store.catalog("shop").unwrap();
+    let copied = catalog.known(17).unwrap();
+    assert_eq!(copied.subject, "outside/web.clicks/17");
+    let unknown = catalog.id_of("outside/web.clicks/18").unwrap();
+    assert!(unknown > i32::MAX as u32, "{unknown}");
+    assert_eq!(world.arrived("shop.arrivals.clicks").len(), 1);
+    assert_eq!(world.quarantined().len(), 1);
 }
