@@ -52,6 +52,9 @@ struct Place {
     /// What librdkafka's position may say without meaning anything: events count one too many, and a position does
     /// not fall when the reader goes back.
     vague: u64,
+    /// Read to its end: nothing is fetched until there is more. Fetches that find nothing, each some milliseconds at the
+    /// broker, would else go on for every partition of every reader.
+    rests: bool,
 }
 
 impl KafkaReader {
@@ -85,6 +88,7 @@ impl KafkaReader {
             }
         };
         if from >= end {
+            self.rest(partition, true);
             return Ok(false);
         }
         let earliest = self.cluster.start(partition)?;
@@ -106,11 +110,7 @@ impl KafkaReader {
         let fail = |why| cluster.explain(Act::read(partition), &why);
         if let Some(place) = self.places.get_mut(partition) {
             place.held.clear();
-            let sought = self
-                .consumer
-                .seek(topic, index, Offset::Offset(from as i64), PATIENCE);
-            if sought.is_ok() {
-                place.vague = place.vague.max(place.queue.position().unwrap_or(0));
+            if place.seek(&self.consumer, partition, from) {
                 (place.next, place.scanned) = (from, from);
                 return Ok(());
             }
@@ -122,15 +122,40 @@ impl KafkaReader {
         let queue = Queue::of(&self.consumer, topic, index)
             .ok_or_else(|| LogError::UnknownTopic(partition.clone()))?;
         self.consumer.incremental_assign(&list).map_err(fail)?;
+        // A partition that was given up while it rested would rest still.
+        self.consumer.resume(&list).map_err(fail)?;
         let place = Place {
             held: VecDeque::new(),
             next: from,
             scanned: from,
             vague: queue.position().unwrap_or(0),
             queue,
+            rests: false,
         };
         self.places.insert(partition.clone(), place);
         Ok(())
+    }
+
+    /// Fetches no more of a partition, or again.
+    fn rest(&mut self, partition: &Partition, rest: bool) {
+        let Some(place) = self.places.get_mut(partition) else {
+            return;
+        };
+        // What was fetched ahead would be fetched again.
+        if place.rests == rest || (rest && !place.held.is_empty()) {
+            return;
+        }
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&partition.topic, partition.index as i32);
+        if rest {
+            place.rests = self.consumer.pause(&list).is_ok();
+            return;
+        }
+        // It would go on where the position is, and the last event has counted one too many.
+        let scanned = place.scanned;
+        if place.seek(&self.consumer, partition, scanned) && self.consumer.resume(&list).is_ok() {
+            place.rests = false;
+        }
     }
 
     fn drop_place(&mut self, partition: &Partition) {
@@ -156,9 +181,17 @@ impl KafkaReader {
                 return Ok(true);
             }
             if place.scanned >= end {
+                // Without an end nothing was asked but whether records wait.
+                if end > 0 {
+                    self.rest(partition, true);
+                }
                 return Ok(false);
             }
-            place.take(1, STEP);
+            if place.rests {
+                self.rest(partition, false);
+            } else {
+                place.take(1, STEP);
+            }
             // Errors of the client as a whole: a broker that is gone comes back, or the deadline passes.
             let _ = self.consumer.poll(Duration::ZERO);
             if Instant::now() > deadline {
@@ -287,6 +320,16 @@ impl Reader for KafkaReader {
 }
 
 impl Place {
+    /// Has librdkafka fetch from `from` on; says whether it does.
+    fn seek(&mut self, consumer: &BaseConsumer<Events>, at: &Partition, from: u64) -> bool {
+        let (topic, index) = (at.topic.as_ref(), at.index as i32);
+        let sought = consumer.seek(topic, index, Offset::Offset(from as i64), PATIENCE);
+        if sought.is_ok() {
+            self.vague = self.vague.max(self.queue.position().unwrap_or(0));
+        }
+        sought.is_ok()
+    }
+
     /// Moves to `from` where that needs nothing of the broker.
     fn reaches(&mut self, from: u64) -> bool {
         let waits = |message: &Message| message.event().is_none() && message.offset() >= from;
