@@ -121,9 +121,9 @@ impl KafkaReader {
             .map_err(fail)?;
         let queue = Queue::of(&self.consumer, topic, index)
             .ok_or_else(|| LogError::UnknownTopic(partition.clone()))?;
+        // A client that has not heard of the topic yet would look for its leader once a second.
+        look_again(&self.consumer, partition);
         self.consumer.incremental_assign(&list).map_err(fail)?;
-        // A partition that was given up while it rested would rest still.
-        self.consumer.resume(&list).map_err(fail)?;
         let place = Place {
             held: VecDeque::new(),
             next: from,
@@ -151,17 +151,22 @@ impl KafkaReader {
             place.rests = self.consumer.pause(&list).is_ok();
             return;
         }
-        // It would go on where the position is, and the last event has counted one too many.
+        // It would go on where the position is, and the last event has counted one too many; and only a seek wakes the
+        // client's thread, which would else sleep for up to a second.
         let scanned = place.scanned;
-        if place.seek(&self.consumer, partition, scanned) && self.consumer.resume(&list).is_ok() {
+        if self.consumer.resume(&list).is_ok() && place.seek(&self.consumer, partition, scanned) {
             place.rests = false;
         }
     }
 
     fn drop_place(&mut self, partition: &Partition) {
-        if self.places.remove(partition).is_some() {
+        if let Some(place) = self.places.remove(partition) {
             let mut list = TopicPartitionList::new();
             list.add_partition(&partition.topic, partition.index as i32);
+            // It would rest still when it is taken up again.
+            if place.rests {
+                let _ = self.consumer.resume(&list);
+            }
             let _ = self.consumer.incremental_unassign(&list);
         }
     }
