@@ -94,6 +94,7 @@ fn project(partitions: u32) -> Project {
         )]
         .into(),
         models: [("m".to_owned(), model)].into(),
+        monitors: BTreeMap::new(),
     }
 }
 
