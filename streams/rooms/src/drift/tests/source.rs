@@ -427,3 +427,35 @@ fn profiles_of_a_model_of_that_name_are_not_the_monitors() {
         .profile(1, 100, [[9; 3]; 2]);
     assert_eq!(starts(&feed.tick(200).written()), [100]);
 }
+
+#[test]
+fn a_monitor_has_a_task_a_partition_and_one_that_merges_them() {
+    let name = |(topic, index): (&str, u32)| format!("{topic}/{index}");
+    let told = |spec: &mainstem_kernel::TaskSpec| {
+        let inputs = spec.inputs.iter().map(|input| &input.partition);
+        let inputs: Vec<_> = inputs.map(|p| name((&p.topic, p.index))).collect();
+        let outputs: Vec<_> = spec.outputs.iter().map(|o| o.topic.clone()).collect();
+        assert_eq!(spec.lead.as_ref(), spec.inputs.last().map(|i| &i.partition));
+        format!("{} {} > {}", spec.id, inputs.join(" "), outputs.join(" "))
+    };
+    let tasks = crate::topology::tasks_of(&watched(2));
+    let of_features = |spec: &&mainstem_kernel::TaskSpec| spec.id.0.starts_with("features/");
+    assert_eq!(tasks.iter().filter(of_features).count(), 2);
+    let others = tasks
+        .iter()
+        .filter(|spec| !spec.id.0.starts_with("features/"));
+    let others: Vec<String> = others
+        .filter(|spec| spec.lead.is_some())
+        .map(told)
+        .collect();
+    let auditor = &others[0];
+    assert!(auditor.starts_with("auditor/p/0"), "{auditor}");
+    assert_eq!(
+        others[1..],
+        [
+            "monitor/w/0 p.profiles/0 p.requests.drift/0 > p.drift",
+            "profile_source/w/0 p.arrivals.s/0 > p.profiles p.quarantine",
+            "profile_source/w/1 p.arrivals.s/1 > p.profiles p.quarantine",
+        ]
+    );
+}
