@@ -1,5 +1,6 @@
 //! Whole machines in the kernel's frame, on a log in memory.
 
+mod declared;
 mod monitor;
 mod performance;
 mod profile;
