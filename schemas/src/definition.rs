@@ -2,6 +2,7 @@
 //! reads it. The YAML file that people write is parsed, with its errors, in `services/project`.
 
 mod foreign;
+mod monitor;
 
 use std::collections::BTreeMap;
 
@@ -11,6 +12,7 @@ use crate::digest::Digest;
 use crate::time::{Millis, Span};
 
 pub use foreign::{ForeignTopic, Format, KeyFormat, Only, RegistryOf};
+pub use monitor::{DeclaredColumn, DeclaredDrift, Monitor};
 
 /// A project: everything that one log holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +29,9 @@ pub struct Project {
     pub views: BTreeMap<String, View>,
     /// Models.
     pub models: BTreeMap<String, Model>,
+    /// Monitors of sources.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub monitors: BTreeMap<String, Monitor>,
 }
 
 /// What moves log time.

@@ -5,6 +5,7 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 /// How often the offsets are looked at.
@@ -41,18 +42,30 @@ impl Drop for Client {
     }
 }
 
-/// Runs `command` on these cores until the group has committed all `records` of the topic.
+/// Records that a group has committed.
+fn committed(consumer: &BaseConsumer, list: &TopicPartitionList) -> Result<i64, Box<dyn Error>> {
+    let offsets = consumer.committed_offsets(list.clone(), PATIENCE)?;
+    let offset = |element: &TopicPartitionListElem<'_>| match element.offset() {
+        Offset::Offset(offset) => offset,
+        _ => 0,
+    };
+    Ok(offsets.elements().iter().map(offset).sum())
+}
+
+/// Runs `command` on these cores until each of the groups has committed all `records` of the topic.
 pub fn measure(
     bootstrap: &str,
-    (topic, group, partitions): (&str, &str, u32),
+    (topic, groups, partitions): (&str, &[&str], u32),
     records: usize,
     cpus: &str,
     command: &Command,
 ) -> Result<Measured, Box<dyn Error>> {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", bootstrap)
-        .set("group.id", group)
-        .create()?;
+    let look = |group: &&str| -> Result<BaseConsumer, rdkafka::error::KafkaError> {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", bootstrap);
+        config.set("group.id", *group).create()
+    };
+    let looks: Vec<BaseConsumer> = groups.iter().map(look).collect::<Result<_, _>>()?;
     let mut list = TopicPartitionList::new();
     list.add_partition_range(topic, 0, partitions as i32 - 1);
     let mut pinned = Command::new("taskset");
@@ -67,15 +80,10 @@ pub fn measure(
         if let Some(status) = client.0.try_wait()? {
             return Err(format!("the client ended after {last} records: {status}").into());
         }
-        let offsets = consumer.committed_offsets(list.clone(), PATIENCE)?;
-        let done: i64 = offsets
-            .elements()
-            .iter()
-            .map(|element| match element.offset() {
-                Offset::Offset(offset) => offset,
-                _ => 0,
-            })
-            .sum();
+        let mut done = records as i64;
+        for group in &looks {
+            done = done.min(committed(group, &list)?);
+        }
         let now = Instant::now();
         if done > last {
             (last, moved) = (done, now);

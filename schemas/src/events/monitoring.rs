@@ -23,19 +23,21 @@ pub enum Subject {
     Features,
     // The champion's probabilities.
     Predictions,
+    // Columns of a source's arrivals, beside bins that a monitor declares: `model` then names the monitor.
+    Arrivals,
 }
 
 /// How one column of one window of one partition fell into the cells of its reference; also when empty.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "mainstem")]
 pub struct ProfileMeasured {
-    /// Model.
+    /// Model; the monitor, where the subject is arrivals.
     pub model: String,
-    /// Features or predictions.
+    /// Features, predictions or arrivals.
     pub subject: Subject,
-    /// Champion at the end of the window.
+    /// Champion at the end of the window; `declared` for arrivals.
     pub version: String,
-    /// Digest of the reference profile that froze the cells.
+    /// Digest of the reference profile that froze the cells; of the declared columns for arrivals.
     pub reference: Digest,
     /// Partition that was measured.
     pub partition: i32,
@@ -55,7 +57,7 @@ pub struct ProfileMeasured {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "mainstem")]
 pub struct ColumnCounts {
-    /// Name of the feature, or `probability`.
+    /// Name of the feature or column, or `probability`.
     pub name: String,
     /// Values per cell of the reference's grid; the last cell counts missing values.
     pub cells: Vec<i64>,
@@ -82,17 +84,17 @@ pub enum DriftMethod {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "mainstem")]
 pub struct DriftMeasured {
-    /// Model.
+    /// Model; the monitor, where the subject is arrivals.
     pub model: String,
-    /// Features or predictions.
+    /// Features, predictions or arrivals.
     pub subject: Subject,
-    /// Name of the feature, or `probability`.
+    /// Name of the feature or column, or `probability`.
     pub feature: String,
     /// The test.
     pub method: DriftMethod,
-    /// Champion whose training data are the reference.
+    /// Champion whose training data are the reference; `declared` for arrivals.
     pub version: String,
-    /// Digest of the reference profile.
+    /// Digest of the reference profile; of the declared columns for arrivals.
     pub reference: Digest,
     /// Begin of the window.
     pub window_start: Millis,
@@ -104,7 +106,7 @@ pub struct DriftMeasured {
     pub threshold: f64,
     /// Rows in the window.
     pub rows: i64,
-    /// Rows in the reference.
+    /// Rows in the reference; 0 for arrivals, whose reference is declared.
     pub reference_rows: i64,
     /// Largest error of the statistic that the sketch allows; 0 where it is exact.
     pub error_bound: f64,
@@ -114,15 +116,15 @@ pub struct DriftMeasured {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "mainstem")]
 pub struct DriftDetected {
-    /// Model.
+    /// Model; the monitor, where the subject is arrivals.
     pub model: String,
-    /// Features or predictions.
+    /// Features, predictions or arrivals.
     pub subject: Subject,
-    /// Name of the feature, or `probability`.
+    /// Name of the feature or column, or `probability`.
     pub feature: String,
     /// The test.
     pub method: DriftMethod,
-    /// Champion whose training data are the reference.
+    /// Champion whose training data are the reference; `declared` for arrivals.
     pub version: String,
     /// The last statistic.
     pub statistic: f64,
@@ -140,11 +142,11 @@ pub struct DriftDetected {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, AvroSchema)]
 #[avro(namespace = "mainstem")]
 pub struct DriftCleared {
-    /// Model.
+    /// Model; the monitor, where the subject is arrivals.
     pub model: String,
-    /// Features or predictions.
+    /// Features, predictions or arrivals.
     pub subject: Subject,
-    /// Name of the feature, or `probability`.
+    /// Name of the feature or column, or `probability`.
     pub feature: String,
     /// The test.
     pub method: DriftMethod,

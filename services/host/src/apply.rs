@@ -146,6 +146,7 @@ fn planned(
     compare("source", &current.sources, &project.sources, &mut lines);
     compare("view", &current.views, &project.views, &mut lines);
     compare("model", &current.models, &project.models, &mut lines);
+    compare("monitor", &current.monitors, &project.monitors, &mut lines);
     if current.clock != project.clock {
         lines.push(format!(
             "clock: {:?} becomes {:?}",

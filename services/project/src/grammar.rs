@@ -66,6 +66,18 @@ pub(crate) const PROJECT: &[Key] = &[
         },
         "Models: what is predicted, from which features, and how it is kept good.",
     ),
+    key(
+        "monitors",
+        Nothing,
+        &Shape::Table {
+            what: "monitor",
+            name: &Shape::TopicName,
+            of: &Shape::Record(MONITOR),
+            most: MAX_ENTRIES,
+            empty: true,
+        },
+        "Monitors: columns of a source beside bins that are declared here, without a model.",
+    ),
 ];
 
 const fn table(what: &'static str, name: &'static Shape, of: &'static Shape) -> Shape {
@@ -347,5 +359,7 @@ pub(crate) const EXPRESSIONS: &[&[Key]] = &[
 ];
 
 pub(crate) use model::*;
+pub(crate) use monitor::*;
 
 mod model;
+mod monitor;

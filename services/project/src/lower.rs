@@ -6,6 +6,7 @@
 
 mod expression;
 mod model;
+mod monitor;
 mod names;
 mod record;
 mod source;
@@ -33,5 +34,6 @@ pub(crate) fn project(root: &Node, report: &mut Report) -> Project {
         sources: source::sources(&file, file.entries("sources"), report),
         views: view::views(root, file.entries("views"), report),
         models: model::models(root, file.entries("models"), report),
+        monitors: monitor::monitors(root, file.entries("monitors"), report),
     }
 }

@@ -7,7 +7,7 @@
 //! events of one time does not matter, and what misses its predecessor simply waits in the state until it comes.
 
 use mainstem_schemas::definition::{self, Model, Project};
-use mainstem_schemas::events::Event;
+use mainstem_schemas::events::{Event, Subject};
 use mainstem_schemas::{Envelope, EventId, Millis, RecordRef};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -251,7 +251,7 @@ fn emit(at: &Moment<'_>, model: &str, decision: &Decision, out: &mut Outbox) -> 
     id
 }
 
-/// The model that a life-cycle, monitoring or outcome event is about.
+/// The model that a life-cycle, monitoring or outcome event is about; what is about a source's arrivals names a monitor.
 #[must_use]
 pub fn model_of(event: &Event) -> Option<&str> {
     Some(match event {
@@ -262,10 +262,10 @@ pub fn model_of(event: &Event) -> Option<&str> {
         Event::TrainingCompleted(e) => &e.model,
         Event::BaselineBuilt(e) => &e.model,
         Event::EffectFailed(e) => &e.model,
-        Event::ProfileMeasured(e) => &e.model,
-        Event::DriftMeasured(e) => &e.model,
-        Event::DriftDetected(e) => &e.model,
-        Event::DriftCleared(e) => &e.model,
+        Event::ProfileMeasured(e) if e.subject != Subject::Arrivals => &e.model,
+        Event::DriftMeasured(e) if e.subject != Subject::Arrivals => &e.model,
+        Event::DriftDetected(e) if e.subject != Subject::Arrivals => &e.model,
+        Event::DriftCleared(e) if e.subject != Subject::Arrivals => &e.model,
         Event::PerformanceMeasured(e) => &e.model,
         Event::RetrainRequested(e) => &e.model,
         Event::RetrainSuppressed(e) => &e.model,

@@ -165,7 +165,7 @@ pub fn open<'a>(
         match name {
             b"ce_id" => id = Some(value),
             b"ce_source" => source = value,
-            b"ce_time" => time = Some(std::str::from_utf8(value).ok().and_then(|t| t.parse().ok())),
+            b"ce_time" => time = Some(moment(value)),
             _ => {}
         }
     }
@@ -178,6 +178,10 @@ pub fn open<'a>(
         time: time.flatten(),
     };
     (outside, inside(record, origin, time, horizon))
+}
+
+fn moment(text: &[u8]) -> Option<Millis> {
+    std::str::from_utf8(text).ok()?.parse().ok()
 }
 
 fn inside<'a>(
@@ -203,6 +207,21 @@ fn inside<'a>(
         schema,
         body,
     })
+}
+
+/// As [`open`], for whom it does not matter which row it is: the arrival's origin is nothing.
+///
+/// # Errors
+/// [`Refusal`]; [`open`] says the outside of the same record.
+pub fn inside_of<'a>(record: &RecordRef<'a>, horizon: Millis) -> Result<Arrival<'a>, Refusal> {
+    // The last of that name counts, as in `open`.
+    let time = record.raw_headers().filter(|(name, _)| *name == b"ce_time");
+    inside(
+        record,
+        EventId::default(),
+        time.last().map(|(_, text)| moment(text)),
+        horizon,
+    )
 }
 
 /// Decoders of every writer's schema that came by, all into one layout.

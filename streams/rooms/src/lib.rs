@@ -6,7 +6,7 @@
 //! | [`copy`] | topics of others | arrivals |
 //! | [`features`] | arrivals | features |
 //! | [`serving`] | features, deployments; labels | predictions; labelled |
-//! | [`drift`] | features, predictions, labelled, deployments | profiles, drift, performance |
+//! | [`drift`] | features, predictions, labelled, deployments; arrivals | profiles, drift, performance |
 //! | [`trigger`] | drift, performance, deployments, runs | triggers |
 //! | [`training`] | triggers, outcomes | runs |
 //! | [`registry`] | runs, outcomes, deployments | models |

@@ -7,7 +7,9 @@ use mainstem_schemas::events::Subject;
 
 use crate::audit::AuditMachine;
 use crate::copy::CopyMachine;
-use crate::drift::{DriftMachine, PerformanceMachine, ProfileMachine};
+use crate::drift::{
+    DriftMachine, MonitorMachine, PerformanceMachine, ProfileMachine, SourceProfileMachine,
+};
 use crate::features::FeatureMachine;
 use crate::registry::RegistryMachine;
 use crate::rollout::RolloutMachine;
@@ -19,7 +21,7 @@ use crate::trigger::TriggerMachine;
 pub type Make = fn(&TaskSpec, &str, u32) -> Box<dyn Task>;
 
 /// Every kind of machine, by the first part of its tasks' names.
-pub const KINDS: [(&str, Make); 14] = [
+pub const KINDS: [(&str, Make); 16] = [
     ("copy", |spec, source, _| {
         framed(CopyMachine::new(source), spec)
     }),
@@ -42,6 +44,12 @@ pub const KINDS: [(&str, Make); 14] = [
     ("profile_predictions", |spec, model, partition| {
         let subject = Subject::Predictions;
         framed(ProfileMachine::new(model, partition, subject), spec)
+    }),
+    ("profile_source", |spec, monitor, partition| {
+        framed(SourceProfileMachine::new(monitor, partition), spec)
+    }),
+    ("monitor", |spec, monitor, _| {
+        framed(MonitorMachine::new(monitor), spec)
     }),
     ("performance", |spec, model, partition| {
         framed(PerformanceMachine::new(model, partition), spec)

@@ -2,7 +2,7 @@
 
 use mainstem_kernel::task::{Input, Mode, Output, TaskId, TaskSpec};
 use mainstem_kernel::{Partition, TopicSpec};
-use mainstem_schemas::definition::{ForeignTopic, Model, Project, View};
+use mainstem_schemas::definition::{ForeignTopic, Model, Monitor, Project, View};
 use mainstem_schemas::topics::{self, Partitions};
 
 use Mode::{Held, Immediate};
@@ -67,6 +67,10 @@ pub fn tasks_of(project: &Project) -> Vec<TaskSpec> {
             tasks.extend(of_partition(project, name, model, k));
         }
         tasks.extend(of_model(project, name));
+    }
+    for (name, monitor) in &project.monitors {
+        tasks.extend((0..project.partitions).map(|k| profile_source(project, name, monitor, k)));
+        tasks.push(self::monitor(project, name));
     }
     tasks.push(auditor(project));
     tasks.sort_by(|a, b| a.id.cmp(&b.id));
@@ -221,6 +225,22 @@ fn of_model(project: &Project, name: &str) -> [TaskSpec; 5] {
             .write("deployments", 1)
             .build(),
     ]
+}
+
+fn profile_source(project: &Project, name: &str, monitor: &Monitor, k: u32) -> TaskSpec {
+    Spec::new(project, "profile_source", name, k)
+        .read(&format!("arrivals.{}", monitor.source), k, Immediate)
+        .write("profiles", CONTROL)
+        .write("quarantine", CONTROL)
+        .build()
+}
+
+fn monitor(project: &Project, name: &str) -> TaskSpec {
+    Spec::new(project, "monitor", name, 0)
+        .read("profiles", 0, Held)
+        .read("requests.drift", 0, Held)
+        .write("drift", CONTROL)
+        .build()
 }
 
 fn auditor(project: &Project) -> TaskSpec {

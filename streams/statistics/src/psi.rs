@@ -13,10 +13,12 @@
 //!
 //! A share below [`FLOOR`] counts as that, so that an empty bin costs much but not infinitely much; shares are not
 //! normalised again. Bins depend on the reference only: a PSI today and a PSI last year mean the same.
+//!
+//! Where the reference is declared instead ([`declared`]), its bins are taken as they are.
 
 use crate::Error;
 use crate::grid::{Counts, Grid, GridId};
-use crate::report::{DriftReport, Method, Precision};
+use crate::report::{DriftReport, Method, Precision, Sample};
 
 /// The smallest share of a bin: what Evidently puts in an empty bin's place.
 pub const FLOOR: f64 = 1e-4;
@@ -42,6 +44,35 @@ pub struct Bins {
 /// [`Error::Empty`] when either holds no value at all, [`Error::OtherGrid`].
 pub fn psi(grid: &Grid, reference: &Counts, window: &Counts) -> Result<DriftReport, Error> {
     Bins::new(grid, reference)?.compare(window)
+}
+
+/// Compares a window with shares that somebody declared: a bin a cell, the missing values last.
+///
+/// # Errors
+/// [`Error::Empty`] for a window of no values, [`Error::Malformed`] for another number of shares.
+pub fn declared(shares: &[f64], window: &Counts) -> Result<DriftReport, Error> {
+    if shares.len() != window.cells().len() + 1 {
+        return Err(Error::Malformed {
+            what: "shares",
+            why: "not one a cell and one of the missing values",
+        });
+    }
+    if window.total() == 0 {
+        return Err(Error::Empty("window"));
+    }
+    let total = window.total() as f64;
+    let counts = window.cells().iter().copied().chain([window.missing()]);
+    let terms = shares
+        .iter()
+        .zip(counts)
+        .map(|(r, count)| term(*r, count as f64 / total));
+    Ok(DriftReport {
+        method: Method::PopulationStabilityIndex,
+        statistic: terms.fold(0.0, |sum, term| sum + term), // in the order of the bins
+        reference: Sample::default(),
+        window: window.sample(),
+        precision: Precision::Exact,
+    })
 }
 
 impl Bins {
@@ -205,6 +236,25 @@ mod tests {
         assert!(bounds.contains(&400.5) && bounds.contains(&400.5_f64.next_down()));
         assert!(!(bounds.contains(&600.5) && bounds.contains(&600.5_f64.next_down())));
         assert_eq!(bounds.len() + 1, 4 + 1 + 5); // 401, 50 and 549 of 1,000
+        Ok(())
+    }
+
+    #[test]
+    fn declared_shares_are_compared_cell_by_cell() -> Result<(), Error> {
+        let grid = Grid::of_edges(&[-1.0, 0.5])?;
+        let window = Counts::of(&grid, &[-1.0, -0.9, 0.5, f64::NAN]);
+        assert_eq!((window.cells(), window.missing()), (&[1, 2, 0][..], 1));
+        let shares = [0.25, 0.5, 0.25, 0.0];
+        let by_hand =
+            (FLOOR - 0.25) * libm::log(FLOOR / 0.25) + (0.25 - FLOOR) * libm::log(0.25 / FLOOR);
+        let report = declared(&shares, &window)?;
+        assert!((report.statistic - by_hand).abs() < 1e-12);
+        assert_eq!(report.window.present, 3);
+        let as_declared = Counts::of(&grid, &[-2.0, 0.0, 0.1, 7.0]);
+        assert_eq!(declared(&shares, &as_declared)?.statistic, 0.0);
+        assert!(declared(&shares[1..], &window).is_err());
+        let empty = declared(&shares, &Counts::new(&grid));
+        assert_eq!(empty, Err(Error::Empty("window")));
         Ok(())
     }
 

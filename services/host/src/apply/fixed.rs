@@ -49,6 +49,16 @@ pub(super) fn check(
             "add a new model on the other view under another name",
         );
     }
+    let monitors = last(history, |project| &project.monitors);
+    if let Some(name) = changed(&monitors, &project.monitors, |one, other| {
+        one.source == other.source
+    }) {
+        return fixed(
+            format!("the source of the monitor {name}"),
+            "its tasks have read that source",
+            "add a new monitor of the other source under another name",
+        );
+    }
     let sources = last(history, |project| &project.sources);
     let same = |one: &Source, other: &Source| one.entity == other.entity && one.time == other.time;
     if let Some(name) = changed(&sources, &project.sources, same) {

@@ -104,6 +104,27 @@ fn what_was_taken_out_comes_back_as_it_was_or_not_at_all() {
 }
 
 #[test]
+fn a_monitor_keeps_its_source_and_may_change_its_bins() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let monitor = |of: &str, edge: u32| {
+        let sources = source("a", "all") + &source("b", "all");
+        parse(&format!(
+            "sources:\n{sources}views:\n  v: {{source: a, features: {{f: x}}}}\n\
+             monitors:\n  w: {{source: {of}, columns: {{x: {{edges: [{edge}]}}}}}}\n"
+        ))
+    };
+    put(&store, &monitor("a", 1)).unwrap();
+    let Plan::Changes(lines) = put(&store, &monitor("a", 2)).unwrap() else {
+        panic!("no changes");
+    };
+    assert!(lines.concat().contains("monitor"), "{lines:?}");
+    let refused = refusal(&store, &monitor("b", 2));
+    assert!(refused.contains("the source of the monitor w"), "{refused}");
+    assert!(refused.contains("add a new monitor"), "{refused}");
+}
+
+#[test]
 fn a_model_keeps_its_view() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();

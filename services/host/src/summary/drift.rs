@@ -119,6 +119,9 @@ pub(super) struct Measured {
 impl Measured {
     pub fn take(&mut self, model: &str, event: &Event) {
         match event {
+            // A monitor of that name is another thing.
+            Event::DriftMeasured(it) if it.subject == Subject::Arrivals => {}
+            Event::DriftDetected(it) if it.subject == Subject::Arrivals => {}
             Event::DriftMeasured(it) if it.model == model => {
                 let point = Point {
                     end: it.window_end.into(),

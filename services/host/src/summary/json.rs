@@ -146,6 +146,7 @@ fn subject_name(subject: Subject) -> &'static str {
     match subject {
         Subject::Features => "features",
         Subject::Predictions => "predictions",
+        Subject::Arrivals => "arrivals",
     }
 }
 

@@ -148,7 +148,7 @@ impl Summary {
         for (subject, feature) in columns {
             let told = |method| self.first_row((subject, feature, method));
             let name = match subject {
-                Subject::Features => feature,
+                Subject::Features | Subject::Arrivals => feature,
                 Subject::Predictions => "predictions",
             };
             lines.push(format!(

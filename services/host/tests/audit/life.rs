@@ -26,7 +26,7 @@ use mainstem_rooms::machines::machine;
 use mainstem_rooms::serving::DoorMachine;
 use mainstem_rooms::topology::tasks_of;
 use mainstem_schemas::definition::Project;
-use mainstem_schemas::events::{Event, Turn};
+use mainstem_schemas::events::{Event, Subject, Turn};
 use mainstem_schemas::{Batch, Digest, Millis, Span};
 
 use people::People;
@@ -73,6 +73,13 @@ models:
       cooldown: 4d
       expiry: 20d
     rollout: {shadow: 1d, min_rows: 15}
+monitors:
+  orders:
+    windows: {length: 1d}
+    drift: {psi: {detect: 2.0, clear: 1.5}, min_rows: 10}
+    columns:
+      x: {edges: [0.25, 0.5, 0.75]}
+      y: {edges: [0.5], missing: 0.02}
 ";
 
 /// Customers; each has a row every four hours.
@@ -286,6 +293,8 @@ const EXPECTED: [(&str, &[&str]); 9] = [
         "drift",
         &[
             "DriftMeasured",
+            "DriftMeasured of arrivals",
+            "DriftDetected of arrivals",
             "DriftDetected",
             "DriftCleared below threshold",
             "DriftCleared reference changed",
@@ -318,6 +327,8 @@ fn kind(event: &Event) -> String {
         Event::RetrainRequested(e) => format!(" {:?}", e.reason),
         Event::RetrainSuppressed(e) => format!(" {:?}", e.reason),
         Event::RetrainClosed(e) => format!(" {:?}", e.outcome),
+        Event::DriftMeasured(e) if e.subject == Subject::Arrivals => " of arrivals".into(),
+        Event::DriftDetected(e) if e.subject == Subject::Arrivals => " of arrivals".into(),
         Event::DriftCleared(e) => format!(" {}", e.reason),
         Event::PredictionMade(e) if e.inputs.is_some() => " at the door".into(),
         _ => String::new(),

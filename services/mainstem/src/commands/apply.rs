@@ -16,8 +16,11 @@ pub fn check(file: &Path) -> Done {
         plural(project.sources.len(), "source"),
         plural(project.views.len(), "view"),
         plural(project.models.len(), "model"),
-    ]
-    .join(", ");
+    ];
+    let monitors = Some(project.monitors.len()).filter(|count| *count > 0);
+    let monitors = monitors.map(|count| plural(count, "monitor"));
+    let objects: Vec<String> = objects.into_iter().chain(monitors).collect();
+    let objects = objects.join(", ");
     out!(
         "{}: project {} is sound ({objects})",
         file.display(),

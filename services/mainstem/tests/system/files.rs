@@ -54,6 +54,10 @@ fn a_mistake_is_told_with_its_place_a_caret_and_a_remedy_and_leaves_nothing() {
         said.contains("project shop is sound (1 source, 1 view, 1 model)"),
         "{said}"
     );
+    let monitors = "monitors:\n  m: {columns: {amount: {edges: [10, 20]}}}\n";
+    place.write("mainstem.yaml", sound() + monitors);
+    let said = place.run(&["check"]).with(0).out;
+    assert!(said.contains("1 model, 1 monitor)"), "{said}");
     for (right, wrong, words) in MISTAKES {
         assert!(sound().contains(right), "{right}");
         place.write("mainstem.yaml", sound().replacen(right, wrong, 1));

@@ -5,13 +5,13 @@ use crate::shape::{Absent, Key, Shape};
 use Absent::{Defaults, Nothing, Refused, Scalar};
 
 /// A share of something, the ends included.
-const SHARE: &Shape = &Shape::Number(0.0, 1.0);
+pub(super) const SHARE: &Shape = &Shape::Number(0.0, 1.0);
 
 /// Rows that are held in memory at once: ten million of a hundred features are 4 GB.
-const ROWS: &Shape = &Shape::Whole(1, 10_000_000);
+pub(super) const ROWS: &Shape = &Shape::Whole(1, 10_000_000);
 
 /// Windows that a monitor looks back: a week of minutes.
-const WINDOWS: &Shape = &Shape::Whole(1, 10_080);
+pub(super) const WINDOWS: &Shape = &Shape::Whole(1, 10_080);
 
 /// A model.
 pub(crate) const MODEL: &[Key] = &[

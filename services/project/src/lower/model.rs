@@ -185,7 +185,7 @@ fn training(record: Record<'_>, report: &mut Report) -> Training {
     }
 }
 
-fn windows(record: Record<'_>) -> Windows {
+pub(super) fn windows(record: Record<'_>) -> Windows {
     Windows {
         origin: record.moment("origin"),
         length: record.span("length"),
@@ -201,7 +201,7 @@ fn drift(record: Record<'_>, report: &mut Report) -> DriftMonitor {
     }
 }
 
-fn thresholds(record: Record<'_>, report: &mut Report) -> Thresholds {
+pub(super) fn thresholds(record: Record<'_>, report: &mut Report) -> Thresholds {
     let (detect, clear) = (record.number("detect"), record.number("clear"));
     let blame = record.get("clear").or_else(|| record.get("detect"));
     if let Some(node) = blame.filter(|_| clear > detect) {

@@ -29,6 +29,7 @@ fn what_the_product_writes_is_found_and_changed_by_nobody() {
         sources: BTreeMap::new(),
         views: BTreeMap::new(),
         models: BTreeMap::new(),
+        monitors: BTreeMap::new(),
     };
     registry.define(&project);
     assert_eq!(

@@ -261,5 +261,6 @@ pub fn example_project() -> Project {
         sources: BTreeMap::from([("s".into(), source)]),
         views: BTreeMap::from([("v".into(), view)]),
         models: BTreeMap::from([("m".into(), example_model())]),
+        monitors: BTreeMap::new(),
     }
 }

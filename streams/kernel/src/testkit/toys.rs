@@ -17,7 +17,7 @@ pub const PROJECT: &str = "toy";
 /// A project without objects.
 #[must_use]
 pub fn project() -> Project {
-    let (sources, views, models) = Default::default();
+    let (sources, views, models, monitors) = Default::default();
     Project {
         name: PROJECT.into(),
         clock: Clock::Stream,
@@ -25,6 +25,7 @@ pub fn project() -> Project {
         sources,
         views,
         models,
+        monitors,
     }
 }
 

@@ -75,10 +75,6 @@ impl Counted {
 
     /// The counts as events carry them, the missing values last.
     pub fn cells(&self, reference: &ReferenceProfile) -> Vec<ColumnCounts> {
-        let cells = |counts: &Counts| -> Vec<i64> {
-            let all = counts.cells().iter().copied().chain([counts.missing()]);
-            all.map(|count| count as i64).collect()
-        };
         let columns = reference.columns().iter().zip(&self.columns);
         let columns = columns.map(|(column, counts)| ColumnCounts {
             name: column.name.clone(),
@@ -86,4 +82,10 @@ impl Counted {
         });
         columns.collect()
     }
+}
+
+/// Counts as events carry them, the missing values last.
+pub(super) fn cells(counts: &Counts) -> Vec<i64> {
+    let all = counts.cells().iter().copied().chain([counts.missing()]);
+    all.map(|count| count as i64).collect()
 }

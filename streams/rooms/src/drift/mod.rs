@@ -11,10 +11,16 @@
 //! nothing; a window is compared with one reference only; a column is the same numbers for the reference and for
 //! the windows, 32-bit floats as the model is given them.
 //!
+//! Two more machines watch a source without a model. [`SourceProfileMachine`] (one per monitor and partition) counts the
+//! arrivals' own columns into bins that the project declares, and [`MonitorMachine`] (one per monitor) does with them
+//! what [`DriftMachine`] does with a model's.
+//!
 //! Retrains that follow from what is measured are the next room, `trigger`.
 
 mod alarms;
 mod counted;
+mod declared;
+mod gathered;
 mod monitor;
 mod performance;
 mod profile;
@@ -22,22 +28,28 @@ mod reference;
 mod report;
 mod rows;
 mod scores;
+mod source;
 #[cfg(test)]
 mod tests;
 mod windows;
 
 use mainstem_kernel::{Context, Need, Run};
-use mainstem_schemas::definition::{Model, digest_of};
+use mainstem_schemas::definition::Model;
 use mainstem_schemas::deployed::Deployed;
 use mainstem_schemas::events::{DeploymentStarted, Event, Subject};
 use mainstem_schemas::{Digest, EventId, RecordRef};
 
+pub use declared::MonitorMachine;
 pub use monitor::DriftMachine;
 pub use performance::PerformanceMachine;
 pub use profile::ProfileMachine;
 pub use reference::{Column, NotProfile, PROBABILITY, ReferenceProfile};
+pub use source::SourceProfileMachine;
 
-/// Rank of the topic `deployments` in all three machines.
+/// What stands for the version where the reference is declared.
+const DECLARED: &str = "declared";
+
+/// Rank of the topic `deployments` in the models' three machines.
 const DEPLOYMENTS: usize = 0;
 
 fn model_of<'a>(cx: &Context<'a>, model: &str) -> Option<&'a Model> {
@@ -57,6 +69,7 @@ fn reference_of(deployed: &DeploymentStarted, subject: Subject) -> Option<Digest
     match subject {
         Subject::Features => deployed.profile,
         Subject::Predictions => deployed.prediction_profile,
+        Subject::Arrivals => None,
     }
 }
 
@@ -102,8 +115,8 @@ fn resolved(cx: &Context<'_>, reference: &Digest) -> Result<ReferenceProfile, St
 }
 
 /// Id of an event on the machine's output, by its natural key and what tells it from others of that key.
-fn id_of(cx: &Context<'_>, model: &Model, key: &[&[u8]], discriminator: &[&[u8]]) -> EventId {
-    cx.derive(0, &digest_of(model), &framed(key), &framed(discriminator))
+fn id_of(cx: &Context<'_>, definition: &Digest, key: &[&[u8]], discriminator: &[&[u8]]) -> EventId {
+    cx.derive(0, definition, &framed(key), &framed(discriminator))
 }
 
 /// Parts framed by their lengths, so that a byte moved between two of them makes another key.
@@ -117,5 +130,6 @@ fn subject_key(subject: Subject) -> &'static [u8] {
     match subject {
         Subject::Features => b"features",
         Subject::Predictions => b"predictions",
+        Subject::Arrivals => b"arrivals",
     }
 }

@@ -11,21 +11,19 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use mainstem_kernel::{Context, Machine, Need, Outbox, Run};
+use mainstem_schemas::definition::{Model, digest_of};
 use mainstem_schemas::deployed::Deployed;
-use mainstem_schemas::events::{ColumnCounts, Event, ProfileMeasured, Subject};
+use mainstem_schemas::events::{Event, ProfileMeasured, Subject};
 use mainstem_schemas::{Digest, Envelope, EventId, Millis, RecordRef};
 use serde::{Deserialize, Serialize};
 
 use super::alarms::Alarms;
+use super::gathered::{Gathered, PATIENCE};
 use super::report::{Page, Writer};
 use super::{DEPLOYMENTS, ReferenceProfile, model_of, read, reference_of, references, resolved};
 
 const PROFILES: usize = 1;
 const SUBJECTS: [Subject; 2] = [Subject::Features, Subject::Predictions];
-
-/// Windows of a subject that are gathered at once. A partition whose task stands still holds up drift for that many
-/// windows; then the oldest is given up, unmeasured. 16 windows of a hundred columns are 6 MB.
-pub const PATIENCE: usize = 16;
 
 /// Drift of one model.
 pub struct DriftMachine {
@@ -57,18 +55,6 @@ struct Champion {
     predictions: Option<Digest>,
 }
 
-/// A window, as far as its partitions have come.
-#[derive(Serialize, Deserialize)]
-pub(super) struct Gathered {
-    pub end: Millis,
-    whole: bool,
-    pub rows: i64,
-    /// Cells per column, in the order of the reference.
-    pub columns: Vec<Vec<i64>>,
-    /// Partitions and the ids of their profiles.
-    pub profiles: BTreeMap<i32, EventId>,
-}
-
 impl Champion {
     fn of(deployed: &Deployed) -> Option<Self> {
         let champion = deployed.champion()?;
@@ -84,6 +70,7 @@ impl Champion {
         match subject {
             Subject::Features => self.features,
             Subject::Predictions => self.predictions,
+            Subject::Arrivals => None,
         }
     }
 
@@ -103,6 +90,14 @@ impl DriftMachine {
         }
     }
 
+    fn writer<'a>(&'a self, cx: &'a Context<'a>, model: &Model) -> Writer<'a> {
+        Writer {
+            cx,
+            definition: digest_of(model),
+            name: &self.model,
+        }
+    }
+
     fn gather(
         &self,
         state: &mut Monitoring,
@@ -113,44 +108,15 @@ impl DriftMachine {
             .done
             .get(&profile.subject)
             .is_some_and(|done| profile.window_start < *done);
-        if late || profile.model != self.model {
+        let other = profile.model != self.model || profile.subject == Subject::Arrivals;
+        if late || other {
             return Ok(());
         }
         let key = (profile.window_start, profile.subject, profile.reference);
-        let gathered = state.gathered.entry(key).or_insert_with(|| Gathered {
-            end: profile.window_end,
-            whole: true,
-            rows: 0,
-            columns: profile
-                .columns
-                .iter()
-                .map(|column| vec![0; column.cells.len()])
-                .collect(),
-            profiles: BTreeMap::new(),
-        });
-        if gathered.profiles.insert(profile.partition, id).is_some() {
-            return Err(format!(
-                "partition {} sent its profile of {} twice",
-                profile.partition, profile.window_start
-            ));
-        }
-        gathered.whole &= profile.whole;
-        gathered.rows += profile.rows;
-        let same = |(sum, column): (&Vec<i64>, &ColumnCounts)| sum.len() == column.cells.len();
-        if gathered.columns.len() != profile.columns.len()
-            || !gathered.columns.iter().zip(&profile.columns).all(same)
-        {
-            return Err(format!(
-                "the partitions' profiles under {} have different cells",
-                profile.reference
-            ));
-        }
-        for (sum, column) in gathered.columns.iter_mut().zip(&profile.columns) {
-            sum.iter_mut()
-                .zip(&column.cells)
-                .for_each(|(sum, count)| *sum += count);
-        }
-        Ok(())
+        let gathered = state.gathered.entry(key);
+        gathered
+            .or_insert_with(|| Gathered::like(&profile))
+            .take(id, &profile)
     }
 
     /// Measures the windows that are complete, in time order.
@@ -179,20 +145,15 @@ impl DriftMachine {
                 Entry::Occupied(entry) => entry.into_mut(),
                 Entry::Vacant(entry) => entry.insert(resolved(cx, &key.2)?),
             };
-            let writer = Writer {
-                cx,
-                model,
-                name: &self.model,
-            };
-            let version = &champion.version;
-            Page {
-                writer,
-                version,
-                reference,
+            let page = Page {
+                writer: self.writer(cx, model),
+                version: &champion.version,
+                reference_rows: reference.rows() as i64,
+                running: model.drift.windows,
                 key,
                 window: &window,
-            }
-            .write(&mut state.alarms, out)?;
+            };
+            page.write(reference, &model.drift, &mut state.alarms, out)?;
         }
         let done = &state.done;
         state
@@ -217,18 +178,9 @@ impl DriftMachine {
             return;
         };
         for (watched, detected) in state.alarms.close_all() {
-            let writer = Writer {
-                cx,
-                model,
-                name: &self.model,
-            };
-            writer.cleared(
-                &watched,
-                detected,
-                "reference changed",
-                (time, state.changed_by),
-                out,
-            );
+            let cause = (time, Some(state.changed_by));
+            let writer = self.writer(cx, model);
+            writer.cleared(&watched, detected, "reference changed", cause, out);
         }
     }
 }

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use mainstem_kernel::machine::Stamp;
 use mainstem_kernel::outbox::Head;
 use mainstem_kernel::{Context, Machine, Outbox};
-use mainstem_schemas::definition::{Model, Project, Windows};
+use mainstem_schemas::definition::{Model, Project, Windows, digest_of};
 use mainstem_schemas::deployed::Deployed;
 use mainstem_schemas::events::{Event, PerformanceMeasured, Role};
 use mainstem_schemas::{Digest, EventId, Millis, RecordRef};
@@ -217,7 +217,7 @@ impl PerformanceMachine {
                 version.as_bytes(),
                 role_key(role),
             ];
-            let id = id_of(cx, model, &key, &[&revision.to_be_bytes()]);
+            let id = id_of(cx, &digest_of(model), &key, &[&revision.to_be_bytes()]);
             let event = PerformanceMeasured {
                 model: self.model.clone(),
                 version,

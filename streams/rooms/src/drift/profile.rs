@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use mainstem_columns::{Kind, Layout, Wanted};
 use mainstem_kernel::outbox::Head;
 use mainstem_kernel::{Context, Machine, Need, Outbox, Run};
-use mainstem_schemas::definition::{Project, Windows};
+use mainstem_schemas::definition::{Project, Windows, digest_of};
 use mainstem_schemas::deployed::Deployed;
 use mainstem_schemas::events::{DeploymentStarted, Event, ProfileMeasured, Role, Subject};
 use mainstem_schemas::{Millis, RecordRef};
@@ -226,7 +226,7 @@ impl ProfileMachine {
                 &begin,
             ];
             let head = Head {
-                id: id_of(cx, model, &key, &[&digest.0]),
+                id: id_of(cx, &digest_of(model), &key, &[&digest.0]),
                 time: event.window_end,
                 correlation: None,
                 causation: None,
@@ -296,6 +296,8 @@ impl Machine for ProfileMachine {
         let taken = match self.subject {
             Subject::Features => self.take_features(state, cx, run),
             Subject::Predictions => self.take_predictions(state, cx, run),
+            // Arrivals have a machine of their own.
+            Subject::Arrivals => Ok(()),
         };
         taken.unwrap_or_else(|why| out.fault(why));
     }

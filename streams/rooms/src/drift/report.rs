@@ -2,20 +2,22 @@
 
 use mainstem_kernel::outbox::Head;
 use mainstem_kernel::{Context, Outbox};
-use mainstem_schemas::definition::{Model, Thresholds};
+use mainstem_schemas::definition::{DriftMonitor, Thresholds};
 use mainstem_schemas::events::{DriftCleared, DriftDetected, DriftMeasured, DriftMethod, Event};
-use mainstem_schemas::{EventId, Millis};
+use mainstem_schemas::{Digest, EventId, Millis};
 use mainstem_statistics::{Counts, DriftReport, Error, Grid, Precision, ks, psi};
 
 use super::alarms::{Alarms, Measured, Verdict, Watched};
-use super::monitor::{Gathered, Key};
+use super::gathered::Gathered;
+use super::monitor::Key;
 use super::{Column, ReferenceProfile, id_of, subject_key};
 
 /// Writes the monitor's events.
 #[derive(Clone, Copy)]
 pub(super) struct Writer<'a> {
     pub cx: &'a Context<'a>,
-    pub model: &'a Model,
+    /// Digest of the model's or monitor's definition.
+    pub definition: Digest,
     pub name: &'a str,
 }
 
@@ -30,7 +32,7 @@ impl Writer<'_> {
         (subject, feature, method): &Watched,
         detected: EventId,
         reason: &str,
-        (time, causation): (Millis, EventId),
+        (time, causation): (Millis, Option<EventId>),
         out: &mut Outbox,
     ) {
         let event = DriftCleared {
@@ -41,14 +43,14 @@ impl Writer<'_> {
             detected,
             reason: reason.into(),
         };
-        let id = id_of(self.cx, self.model, &[&detected.0], &[b"cleared"]);
+        let id = id_of(self.cx, &self.definition, &[&detected.0], &[b"cleared"]);
         self.event(
             event,
             Head {
                 id,
                 time,
                 correlation: Some(detected),
-                causation: Some(causation),
+                causation,
             },
             out,
         );
@@ -59,43 +61,46 @@ impl Writer<'_> {
 pub(super) struct Page<'a> {
     pub writer: Writer<'a>,
     pub version: &'a str,
-    pub reference: &'a ReferenceProfile,
+    pub reference_rows: i64,
+    /// Windows running until a column is in drift.
+    pub running: u32,
     pub key: Key,
     pub window: &'a Gathered,
 }
 
 impl Page<'_> {
-    /// Measures every column and judges it.
+    /// Measures every column of a model's reference and judges it.
     ///
     /// # Errors
     /// Profiles that are not of the reference.
-    pub fn write(&self, alarms: &mut Alarms, out: &mut Outbox) -> Result<(), String> {
-        if self.reference.columns().len() != self.window.columns.len() {
+    pub fn write(
+        &self,
+        reference: &ReferenceProfile,
+        drift: &DriftMonitor,
+        alarms: &mut Alarms,
+        out: &mut Outbox,
+    ) -> Result<(), String> {
+        if reference.columns().len() != self.window.columns.len() {
             return Err(format!(
                 "profiles under {} do not have its columns",
                 self.key.2
             ));
         }
-        for (column, cells) in self.reference.columns().iter().zip(&self.window.columns) {
+        for (column, cells) in reference.columns().iter().zip(&self.window.columns) {
             let counts = counts(&column.grid, cells)?;
-            let drift = &self.writer.model.drift;
             for (method, at) in [(DriftMethod::Psi, drift.psi), (DriftMethod::Ks, drift.ks)] {
                 // Refused where one side has no values at all: there is nothing to compare.
                 if let Ok(report) = test(method, column, &counts) {
-                    self.measured(
-                        &(self.key.1, column.name.clone(), method),
-                        &report,
-                        at,
-                        alarms,
-                        out,
-                    );
+                    let watched = (self.key.1, column.name.clone(), method);
+                    self.measured(&watched, &report, at, alarms, out);
                 }
             }
         }
         Ok(())
     }
 
-    fn measured(
+    /// Writes what was measured, and the alarm that begins or ends with it.
+    pub fn measured(
         &self,
         watched: &Watched,
         report: &DriftReport,
@@ -117,7 +122,7 @@ impl Page<'_> {
             statistic: report.statistic,
             threshold: at.detect,
             rows: self.window.rows,
-            reference_rows: self.reference.rows() as i64,
+            reference_rows: self.reference_rows,
             error_bound: match report.precision {
                 Precision::Exact => 0.0,
                 Precision::Sketch { bound } => bound,
@@ -137,7 +142,7 @@ impl Page<'_> {
             statistic: report.statistic,
             window: (window_start, window_end),
         };
-        match alarms.judge(watched, &measured, at, self.writer.model.drift.windows) {
+        match alarms.judge(watched, &measured, at, self.running) {
             Verdict::Nothing => {}
             Verdict::Detected(evidence) => {
                 alarms.open(
@@ -146,7 +151,7 @@ impl Page<'_> {
                 );
             }
             Verdict::Cleared(alarm) => {
-                let cause = (window_end, id);
+                let cause = (window_end, Some(id));
                 self.writer
                     .cleared(watched, alarm, "below threshold", cause, out);
             }
@@ -201,7 +206,7 @@ impl Page<'_> {
         ];
         id_of(
             self.writer.cx,
-            self.writer.model,
+            &self.writer.definition,
             &key,
             &[what, &self.key.2.0],
         )
@@ -216,7 +221,7 @@ fn test(method: DriftMethod, column: &Column, window: &Counts) -> Result<DriftRe
 }
 
 /// Counts from cells, the missing values last; read from their textual form, which checks them.
-fn counts(grid: &Grid, cells: &[i64]) -> Result<Counts, String> {
+pub(super) fn counts(grid: &Grid, cells: &[i64]) -> Result<Counts, String> {
     let (missing, present) = cells.split_last().ok_or("a profile without cells")?;
     let text = serde_json::json!({"grid": grid.id(), "cells": present, "missing": missing});
     let counts: Counts = serde_json::from_value(text).map_err(|error| error.to_string())?;

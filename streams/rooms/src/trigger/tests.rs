@@ -328,6 +328,17 @@ fn drift_of_the_champion_is_followed_after_the_cool_down_and_said_once_before() 
 }
 
 #[test]
+fn an_alarm_of_a_monitor_that_has_the_models_name_is_none_of_the_models() {
+    let mut scene = serving();
+    let mut of_a_monitor = alarm("v1", DriftMethod::Psi);
+    of_a_monitor.subject = Subject::Arrivals;
+    scene.given(input::DRIFT, of_a_monitor);
+    assert_eq!(scene.events(day(8)), []);
+    let own = scene.given(input::DRIFT, alarm("v1", DriftMethod::Psi));
+    assert_eq!(requested(&scene.events(day(9))).evidence, [own]);
+}
+
+#[test]
 fn a_rejected_retrain_is_asked_for_again_while_the_alarm_is_open() {
     let mut scene = serving();
     let alarm = scene.given(input::DRIFT, alarm("v1", DriftMethod::Psi));

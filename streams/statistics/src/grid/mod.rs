@@ -24,6 +24,8 @@ pub(crate) use freeze::sorted;
 use std::fmt;
 use std::hint::select_unpredictable;
 
+use crate::Error;
+
 /// The resolution of [`Grid::freeze`]: a Kolmogorov–Smirnov statistic is off by at most 1/256 (0.0038 in the worst
 /// week of the electricity data, 0 on columns of ties), for 2 KiB a column.
 pub const CELLS: u16 = 256;
@@ -68,6 +70,20 @@ impl Grid {
             cells,
             table: bounds,
         }
+    }
+
+    /// A grid whose cells somebody declares by the edges between them: each but the last ends with an edge.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] where the edges do not increase, are not finite or are too many.
+    pub fn of_edges(edges: &[f64]) -> Result<Self, Error> {
+        let finite = edges.iter().all(|edge| edge.is_finite());
+        if !finite {
+            let why = "an edge is not finite";
+            return Err(Error::Malformed { what: "grid", why });
+        }
+        // -0 and 0 are one value.
+        Self::checked(edges.iter().map(|edge| edge + 0.0).collect())
     }
 
     /// The name of this grid, equal for equal bounds.

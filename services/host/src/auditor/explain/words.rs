@@ -86,6 +86,7 @@ fn column(subject: Subject, feature: &str) -> String {
     match subject {
         Subject::Features => format!("the feature {feature}"),
         Subject::Predictions => "the predicted probability".into(),
+        Subject::Arrivals => format!("the column {feature}"),
     }
 }
 

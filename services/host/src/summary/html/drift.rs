@@ -36,7 +36,7 @@ impl Summary {
         );
         for (subject, feature) in self.drift.columns() {
             let name = match subject {
-                Subject::Features => escape(feature),
+                Subject::Features | Subject::Arrivals => escape(feature),
                 Subject::Predictions => format!("predictions: {}", escape(feature)),
             };
             text += &format!("<h3>{name}</h3>\n<div class=\"pair\">\n");

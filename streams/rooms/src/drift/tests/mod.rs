@@ -1,8 +1,10 @@
 //! Whole machines in the kernel's frame, on a log in memory.
 
+mod declared;
 mod monitor;
 mod performance;
 mod profile;
+mod source;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -94,6 +96,7 @@ fn project(partitions: u32) -> Project {
         )]
         .into(),
         models: [("m".to_owned(), model)].into(),
+        monitors: BTreeMap::new(),
     }
 }
 
@@ -260,7 +263,7 @@ impl Feed {
 
     /// What the task writes, however its records are cut into runs, however the partitions interleave between two
     /// ticks, and whatever crashes: by these choices.
-    fn written_by(&self, choices: &[u8]) -> Vec<Written> {
+    fn history(&self, choices: &[u8]) -> BTreeMap<Partition, Vec<Vec<u8>>> {
         let mut feed = self.begin.clone();
         let mut choose = choices.iter().cycle().copied();
         for ((time, segments), round) in self.steps.iter().zip(1..) {
@@ -289,7 +292,12 @@ impl Feed {
             feed,
             react: Arc::new(|_| vec![]),
         };
-        let history = history(&case, &Plan::new(choices.to_vec()), Planted::Nothing).unwrap();
+        history(&case, &Plan::new(choices.to_vec()), Planted::Nothing).unwrap()
+    }
+
+    /// The same, read from its first output.
+    fn written_by(&self, choices: &[u8]) -> Vec<Written> {
+        let history = self.history(choices);
         let output = Partition::new(&self.spec.outputs[0].topic, 0);
         let read = |frame: &Vec<u8>| {
             let mut batch = Batch::new();

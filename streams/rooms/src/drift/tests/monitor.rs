@@ -8,7 +8,7 @@ use mainstem_statistics::{Counts, ks, psi};
 use proptest::prelude::*;
 
 use super::{FEATURES, Feed, Written, other_reference, project, reference};
-use crate::drift::monitor::PATIENCE;
+use crate::drift::gathered::PATIENCE;
 use crate::drift::{DriftMachine, ProfileMachine, ReferenceProfile};
 
 fn drift(partitions: u32) -> Feed {
