@@ -269,6 +269,18 @@ fn plain_http_is_refused_unless_it_is_allowed() {
 }
 
 #[test]
+fn without_a_key_on_a_machine_without_a_role_the_key_is_named() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
+    let mut settings = settings();
+    settings.retain(|name, _| !name.contains("KEY"));
+    let nobody = format!("http://{}", free.unwrap());
+    settings.insert("AWS_METADATA_ENDPOINT".into(), nobody);
+    let blobs = S3Blobs::open(&place("role"), settings).unwrap();
+    let told = blobs.check().unwrap_err().to_string();
+    names(&told, &["role/probe was not written", "AWS_ACCESS_KEY_ID"]);
+}
+
+#[test]
 fn half_of_a_key_is_told_at_once() {
     let mut settings = settings();
     settings.remove("AWS_SECRET_ACCESS_KEY");
