@@ -280,6 +280,45 @@ fn without_a_key_on_a_machine_without_a_role_the_key_is_named() {
     names(&told, &["role/probe was not written", "AWS_ACCESS_KEY_ID"]);
 }
 
+/// In a process of its own: which authorities are trusted is said by its environment.
+#[test]
+fn tls_is_spoken_with_a_store_whose_authority_is_trusted_and_with_no_other() {
+    if let Some(place) = std::env::var_os("MAINSTEM_TEST_PLACE") {
+        let settings = std::env::vars().filter(|(name, _)| name.starts_with("AWS_"));
+        let blobs = S3Blobs::open(place.to_str().unwrap(), settings).unwrap();
+        println!(
+            "said: {:?}",
+            blobs.check().map_err(|error| error.to_string())
+        );
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let server = S3::secured(dir.path()).unwrap();
+    let say = |authority: &str| {
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "--nocapture"])
+            .arg("tls_is_spoken_with_a_store_whose_authority_is_trusted_and_with_no_other")
+            .env(
+                "MAINSTEM_TEST_PLACE",
+                format!("s3://{}/tls", server.bucket()),
+            )
+            .env("SSL_CERT_FILE", authority)
+            .envs(server.environment(server.worker()))
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let trusted = dir.path().join("authority.pem");
+    names(&say(trusted.to_str().unwrap()), &["said: Ok(())"]);
+    let other = dir.path().join("other.pem");
+    S3::secured(dir.path()).map(drop).unwrap();
+    std::fs::copy(&trusted, &other).unwrap();
+    names(
+        &say(other.to_str().unwrap()),
+        &["tls/probe was not written", "SSL_CERT_FILE"],
+    );
+}
+
 #[test]
 fn half_of_a_key_is_told_at_once() {
     let mut settings = settings();

@@ -41,9 +41,22 @@ impl S3 {
     /// # Errors
     /// What is missing, and how to get it.
     pub fn start() -> Result<S3, String> {
+        S3::serve(None)
+    }
+
+    /// Starts a server that speaks TLS; the authority to trust is then the file `authority.pem` of this directory.
+    ///
+    /// # Errors
+    /// As [`S3::start`].
+    pub fn secured(dir: &Path) -> Result<S3, String> {
+        S3::serve(Some(dir))
+    }
+
+    fn serve(dir: Option<&Path>) -> Result<S3, String> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let mut child = Command::new(python(&root)?)
             .arg(root.join("tests/python/s3.py"))
+            .args(dir)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -87,12 +100,13 @@ impl S3 {
     /// The environment of a process that uses the server as a user.
     #[must_use]
     pub fn environment(&self, key: &Key) -> Vec<(String, String)> {
+        let plain = self.told.endpoint.starts_with("http:");
         [
             ("AWS_ACCESS_KEY_ID", key.id.as_str()),
             ("AWS_SECRET_ACCESS_KEY", &key.secret),
             ("AWS_REGION", &self.told.region),
             ("AWS_ENDPOINT_URL", &self.told.endpoint),
-            ("AWS_ALLOW_HTTP", "true"),
+            ("AWS_ALLOW_HTTP", if plain { "true" } else { "false" }),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into()

@@ -61,7 +61,8 @@ impl Remedy {
 }
 
 const UNREACHED: &str = "look whether the store is up and can be reached from here, and check AWS_ENDPOINT_URL and AWS_REGION \
-                         (and AWS_ALLOW_HTTP=true where the endpoint is plain http); without AWS_ACCESS_KEY_ID, the role of this \
+                         (and AWS_ALLOW_HTTP=true where the endpoint is plain http, or SSL_CERT_FILE where an authority \
+                         of your own signs its certificate); without AWS_ACCESS_KEY_ID, the role of this \
                          machine is asked for, which not every machine has";
 const CREDENTIALS: &str = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN where they are temporary)";
 const RIGHTS: &str = "grant s3:GetObject, s3:PutObject and s3:AbortMultipartUpload below the prefix, and s3:ListBucket on the bucket";
