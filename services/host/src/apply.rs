@@ -206,7 +206,7 @@ pub fn apply_with(
         store.log.create_topics(&topics_of(&project))?;
         // Whoever opens the log with other blobs is told so (`Store::check_blobs`).
         let definition = store.blobs.put(project.canonical().as_bytes());
-        definition.map_err(StoreError::Blobs)?;
+        definition.map_err(StoreError::from)?;
         let records = records(store, &project, &plan, (actor, now), &mut ids)?;
         let appended = match records.is_empty() {
             true => Ok(()),

@@ -14,7 +14,6 @@
 
 pub mod apply;
 pub mod auditor;
-pub mod blobs;
 pub mod gateway;
 mod log_time;
 pub mod outside;
@@ -27,4 +26,5 @@ pub mod summary;
 pub mod ticker;
 pub mod trainer;
 
+pub use mainstem_blobs as blobs;
 pub use store::Store;

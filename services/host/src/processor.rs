@@ -112,7 +112,7 @@ pub fn start(store: &Store, options: &Options) -> Result<Handle, StoreError> {
         let thread = std::thread::Builder::new()
             .name(format!("worker-{index}"))
             .spawn(body);
-        threads.push(thread.map_err(|error| StoreError::Blobs(format!("no thread: {error}")))?);
+        threads.push(thread.map_err(StoreError::Thread)?);
     }
     Ok(Handle { stop, threads })
 }

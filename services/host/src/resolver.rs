@@ -44,7 +44,7 @@ impl StoreResolver {
         if let Some(model) = models.get(&(onnx, inputs)).and_then(Weak::upgrade) {
             return Ok(model);
         }
-        let bytes = self.blobs.get(&onnx)?;
+        let bytes = self.blobs.get(&onnx).map_err(|error| error.to_string())?;
         let model =
             Onnx::load(&bytes, inputs).map_err(|error| format!("the model {onnx}: {error}"))?;
         let model = Arc::new(Compiled(model));
@@ -58,7 +58,10 @@ impl Resolver for StoreResolver {
     fn resolve(&self, need: &Need) -> Result<Resolved, String> {
         match need {
             Need::Model { onnx, inputs } => Ok(Resolved::Model(self.model(*onnx, *inputs)?)),
-            Need::Blob(digest) => Ok(Resolved::Blob(self.blobs.get(digest)?)),
+            Need::Blob(digest) => match self.blobs.get(digest) {
+                Ok(bytes) => Ok(Resolved::Blob(bytes)),
+                Err(error) => Err(error.to_string()),
+            },
             // It is never handed in: once it has come, it is read from the log.
             Need::Schema { source, id } => Err(match &self.schemas {
                 Some(schemas) => schemas.ask(*source, *id),

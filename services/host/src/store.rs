@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mainstem_kernel::log::{FetchLimit, Log, LogError, Partition, Reader, TopicSpec};
-use mainstem_kernel::runner::Blobs;
+use mainstem_kernel::runner::{BlobError, Blobs};
 use mainstem_kernel::worker::read_catalog;
 use mainstem_log_local::LocalLog;
 use mainstem_schemas::definition::Project;
@@ -86,8 +86,11 @@ pub enum StoreError {
     #[error(transparent)]
     Log(#[from] LogError),
     /// The blobs refuse.
-    #[error("{0}")]
-    Blobs(String),
+    #[error(transparent)]
+    Blobs(#[from] BlobError),
+    /// The system gives no thread.
+    #[error("no thread can be started: {0}; allow this process more of them")]
+    Thread(std::io::Error),
     /// Something else is where the directory should be.
     #[error("{0} is no directory; name one with --dir")]
     NotADirectory(String),
@@ -105,7 +108,7 @@ pub enum StoreError {
         /// The log's place.
         place: Place,
         /// What the blob store said.
-        why: String,
+        why: BlobError,
     },
     /// The definition is of a newer version of the product.
     #[error(
@@ -127,7 +130,7 @@ impl Store {
             return Err(StoreError::NotADirectory(dir.display().to_string()));
         }
         let log = LocalLog::open(dir)?;
-        let blobs = DirBlobs::open(&dir.join("blobs")).map_err(StoreError::Blobs)?;
+        let blobs = DirBlobs::open(&dir.join("blobs"))?;
         Ok(Store {
             place: Place::Directory(dir.to_owned()),
             log: Arc::new(log),
@@ -155,16 +158,21 @@ impl Store {
         read(&last.ok_or_else(|| StoreError::Empty(self.place.clone()))?)
     }
 
-    /// Looks whether the blobs are those of the log: `apply` puts the definition among them.
+    /// Looks whether blobs can be written and read, and whether they are those of the log: `apply` puts the definition
+    /// among them.
     ///
     /// # Errors
-    /// [`StoreError::OtherBlobs`].
+    /// [`StoreError::OtherBlobs`], or the blob store's.
     pub fn check_blobs(&self, project: &Project) -> Result<(), StoreError> {
-        let found = self.blobs.get(&project.digest());
-        found.map(drop).map_err(|why| StoreError::OtherBlobs {
-            place: self.place.clone(),
-            why,
-        })
+        self.blobs.check()?;
+        match self.blobs.get(&project.digest()) {
+            Ok(_) => Ok(()),
+            Err(why @ BlobError::Missing(_)) => Err(StoreError::OtherBlobs {
+                place: self.place.clone(),
+                why,
+            }),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Every definition that was ever applied, in order; none where there is no project yet.

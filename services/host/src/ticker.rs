@@ -56,7 +56,7 @@ pub fn start(store: &Store) -> Result<Handle, StoreError> {
     let thread = std::thread::Builder::new()
         .name("ticker".into())
         .spawn(body);
-    let thread = thread.map_err(|error| StoreError::Blobs(format!("no thread: {error}")))?;
+    let thread = thread.map_err(StoreError::Thread)?;
     Ok(Handle { stop, thread })
 }
 

@@ -70,7 +70,7 @@ pub fn run(options: &Demo) -> Done {
     out!("report       {}", page.display());
     let source = publisher::source_of(&project, SOURCE)?;
     let last = EventId::row(source.number, 1, published.accepted.saturating_sub(1));
-    next_commands(&store, &dir, &data, last);
+    next_commands(&store, options.kafka.blobs.as_deref(), &dir, &data, last);
     Ok(if found.is_clean() {
         ExitCode::SUCCESS
     } else {
@@ -87,7 +87,8 @@ fn open(options: &Demo, dir: &Path, project: &str) -> Result<Store, Box<dyn Erro
         ),
         Some(brokers) => {
             let mut kafka = options.kafka.clone();
-            kafka.blobs.get_or_insert_with(|| dir.join("blobs"));
+            let blobs = || dir.join("blobs").display().to_string();
+            kafka.blobs.get_or_insert_with(blobs);
             let remedy = format!(
                 "delete its topics with Kafka's tool, kafka-topics.sh --delete --topic '{project}[.].*', or use another cluster"
             );
@@ -160,13 +161,14 @@ fn play(store: &Store, project: &Project, threads: usize) -> Result<Published, B
 }
 
 /// What to try next, as it can be typed here: the program is named as it was called.
-fn next_commands(store: &Store, dir: &Path, data: &Path, last: EventId) {
+fn next_commands(store: &Store, blobs: Option<&str>, dir: &Path, data: &Path, last: EventId) {
     let program = std::env::args().next();
     let program = program.as_deref().unwrap_or("mainstem");
     let (dir, data) = (dir.display(), data.display());
-    let blobs = match store.place {
-        store::Place::Directory(_) => String::new(),
-        store::Place::Kafka { .. } => format!(" --blobs {dir}/blobs"),
+    let blobs = match (&store.place, blobs) {
+        (store::Place::Directory(_), _) => String::new(),
+        (store::Place::Kafka { .. }, Some(named)) => format!(" --blobs {named}"),
+        (store::Place::Kafka { .. }, None) => format!(" --blobs {dir}/blobs"),
     };
     let options = store.place.options();
     out!(

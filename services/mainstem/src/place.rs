@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use mainstem_host::blobs::DirBlobs;
+use mainstem_blobs::{DirBlobs, S3Blobs, SCHEME};
 use mainstem_host::store::{self, StoreError};
 use mainstem_host::{Store, store::Place as At};
 use mainstem_kernel::Log;
+use mainstem_kernel::runner::{BlobError, Blobs};
 use mainstem_log_kafka::{KafkaLog, Options};
 use mainstem_schemas::definition::Project;
 
@@ -42,9 +44,10 @@ pub struct Kafka {
     /// Further settings of librdkafka, a `key=value` a line; `${env:NAME}` and `${file:PATH}` stand for secrets.
     #[arg(long, env = "MAINSTEM_KAFKA_CONFIG", value_name = "FILE")]
     pub kafka_config: Option<PathBuf>,
-    /// With Kafka: directory that all processes share, for models, data sets and snapshots.
-    #[arg(long, env = "MAINSTEM_BLOBS", value_name = "DIR")]
-    pub blobs: Option<PathBuf>,
+    /// With Kafka: store that all processes share, for models, data sets and snapshots: a directory, or s3://BUCKET/PREFIX
+    /// with AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION and AWS_ENDPOINT_URL from the environment.
+    #[arg(long, env = "MAINSTEM_BLOBS", value_name = "DIR|S3-URL")]
+    pub blobs: Option<String>,
     /// With Kafka: schema registry whose ids the project's records shall have, and where schemas of copied topics are.
     #[arg(long, env = "MAINSTEM_REGISTRY", value_name = "URL")]
     pub registry: Option<String>,
@@ -110,13 +113,14 @@ impl Kafka {
             .into());
         }
         let blobs = self.blobs.as_ref().ok_or(
-            "with --kafka, models, data sets and snapshots need a store that all processes share: name a directory with --blobs",
+            "with --kafka, models, data sets and snapshots need a store that all processes share: name a directory or s3://BUCKET/PREFIX with --blobs",
         )?;
+        let blobs = open_blobs(blobs).map_err(StoreError::Blobs)?;
         let log = self.connect(brokers, project)?;
         Ok(Store {
             place: At::kafka(brokers, project),
             log: Arc::new(log),
-            blobs: Arc::new(DirBlobs::open(blobs).map_err(StoreError::Blobs)?),
+            blobs,
         })
     }
 
@@ -164,6 +168,24 @@ impl Kafka {
                 Err(format!("Kafka at {brokers} holds several projects: {}; name one with --project", projects.join(", ")).into())
             }
         }
+    }
+}
+
+/// The blob store that a user names. Credentials of S3 come from the environment only: options are shown to whoever lists
+/// processes.
+fn open_blobs(place: &str) -> Result<Arc<dyn Blobs>, BlobError> {
+    match place.split_once("://") {
+        None => Ok(Arc::new(DirBlobs::open(Path::new(place))?)),
+        Some(_) if place.starts_with(SCHEME) => {
+            let told = |(name, value): (OsString, OsString)| {
+                Some((name.into_string().ok()?, value.into_string().ok()?))
+            };
+            let environment = std::env::vars_os().filter_map(told);
+            Ok(Arc::new(S3Blobs::open(place, environment)?))
+        }
+        Some((scheme, _)) => Err(BlobError::Store(format!(
+            "no blob store is known that begins with {scheme}://; name a directory or s3://BUCKET/PREFIX with --blobs"
+        ))),
     }
 }
 

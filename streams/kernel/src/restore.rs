@@ -2,8 +2,8 @@
 //! outputs, which are in the log, are dropped.
 //!
 //! One pass over the topic `turns` serves all of the tasks, from where the first of them needs it on; a turn is folded
-//! as it is read. A snapshot is no more than a short cut: one that cannot be had, or that is not of the turn that it is
-//! said to be of, is passed over and told, and the one before it serves. A chain that does not hold together, or inputs
+//! as it is read. A snapshot is no more than a short cut: one that is lost or damaged, or that is not of the turn that it
+//! is said to be of, is passed over and told, and the one before it serves; where the store does not answer, the task waits. A chain that does not hold together, or inputs
 //! that are not what was folded, stop the task: its state would be another.
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use crate::known::Resolver;
 use crate::log::{FetchLimit, Log, LogError, Partition, Reader};
 use crate::outbox::Fault;
 use crate::replay::{InputDamage, refold_turn};
-use crate::runner::{Blobs, Runner, TaskError};
+use crate::runner::{BlobError, Blobs, Runner, TaskError};
 use crate::task::TaskId;
 use crate::turn;
 use crate::worker::{read_catalog, read_events};
@@ -155,8 +155,12 @@ impl Restoring {
     }
 
     fn try_resume(&mut self, taken: &SnapshotTaken, sources: Sources<'_>) -> Result<(), TaskError> {
-        let bytes = sources.blobs.get(&taken.state);
-        let bytes = bytes.map_err(|why| self.runner.fault(Fault(why)))?;
+        let bytes = match sources.blobs.get(&taken.state) {
+            Ok(bytes) => bytes,
+            // It may be whole: to fold everything again would take longer than to wait.
+            Err(BlobError::Store(why)) => return Err(self.runner.unresolved(why)),
+            Err(error) => return Err(self.runner.fault(Fault(error.to_string()))),
+        };
         self.runner.resume(&bytes, taken.turn, sources.resolver)
     }
 

@@ -22,14 +22,34 @@ pub trait Blobs: Send + Sync {
     /// Stores bytes; storing them again changes nothing.
     ///
     /// # Errors
-    /// Why they cannot be stored, and what to do.
-    fn put(&self, bytes: &[u8]) -> Result<Digest, String>;
+    /// [`BlobError::Store`].
+    fn put(&self, bytes: &[u8]) -> Result<Digest, BlobError>;
 
     /// The bytes of a digest, checked.
     ///
     /// # Errors
-    /// Why they cannot be had, and what to do.
-    fn get(&self, digest: &Digest) -> Result<std::sync::Arc<[u8]>, String>;
+    /// [`BlobError`].
+    fn get(&self, digest: &Digest) -> Result<std::sync::Arc<[u8]>, BlobError>;
+
+    /// Whether blobs can be written and read: what a service asks before it starts.
+    ///
+    /// # Errors
+    /// [`BlobError::Store`].
+    fn check(&self) -> Result<(), BlobError>;
+}
+
+/// Why a blob cannot be had or stored, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BlobError {
+    /// The store answers, and does not have it: where it would lie.
+    #[error("{0} is not there; restore it from a copy")]
+    Missing(String),
+    /// Other bytes lie in its place: where.
+    #[error("{0} does not hold what its name says; restore it from a copy")]
+    Damaged(String),
+    /// The store does not do what it is asked, so that nothing is known of the blob: why, and what to do.
+    #[error("{0}")]
+    Store(String),
 }
 
 /// Why a task stands still. Nothing of its turn was committed.
@@ -458,7 +478,7 @@ impl Runner {
         }
     }
 
-    fn unresolved(&self, why: String) -> TaskError {
+    pub(crate) fn unresolved(&self, why: String) -> TaskError {
         TaskError::Unresolved {
             task: self.spec.id.0.clone(),
             why,

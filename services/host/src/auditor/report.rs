@@ -119,6 +119,15 @@ pub enum Finding {
         /// The store's words.
         why: String,
     },
+    /// The store does not give a blob, for another reason than that it is not there or is another.
+    BlobUnread {
+        /// Its digest.
+        digest: Digest,
+        /// Who names it.
+        named: String,
+        /// The store's words.
+        why: String,
+    },
     /// A blob does not hold what its digest says.
     BlobDamaged {
         /// Its digest.
@@ -222,6 +231,9 @@ impl fmt::Display for Finding {
             }
             Finding::BlobMissing { digest, named, why } => {
                 write!(f, "blob missing: {digest}, named by {named}: {why}")
+            }
+            Finding::BlobUnread { digest, named, why } => {
+                write!(f, "blob unread: {digest}, named by {named}: {why}")
             }
             Finding::BlobDamaged { digest, named, why } => {
                 write!(f, "blob damaged: {digest}, named by {named}: {why}")

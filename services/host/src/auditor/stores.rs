@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use mainstem_kernel::Partition;
 use mainstem_kernel::log::{FetchLimit, LogError, Reader};
-use mainstem_kernel::runner::Blobs;
+use mainstem_kernel::runner::{BlobError, Blobs};
 use mainstem_schemas::events::Event;
 use mainstem_schemas::{Batch, Catalog, Digest, topics};
 
@@ -74,18 +74,17 @@ impl Named {
                     named,
                     why: "its bytes have another digest".into(),
                 }),
-                Err(why) if is_damage(&why) => {
-                    found.find(Finding::BlobDamaged { digest, named, why });
+                Err(error) => {
+                    let why = error.to_string();
+                    found.find(match error {
+                        BlobError::Missing(_) => Finding::BlobMissing { digest, named, why },
+                        BlobError::Damaged(_) => Finding::BlobDamaged { digest, named, why },
+                        BlobError::Store(_) => Finding::BlobUnread { digest, named, why },
+                    });
                 }
-                Err(why) => found.find(Finding::BlobMissing { digest, named, why }),
             }
         }
     }
-}
-
-/// Whether a store's words say that a blob is there and is another: the store checks digests itself.
-fn is_damage(why: &str) -> bool {
-    why.contains("does not hold what its name says")
 }
 
 /// The blobs that an event names.

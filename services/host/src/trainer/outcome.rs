@@ -41,9 +41,9 @@ impl Failure {
     }
 
     /// The log or the store refuses: that may pass.
-    pub fn passing(reason: impl Into<String>) -> Self {
+    pub fn passing(reason: impl std::fmt::Display) -> Self {
         Failure {
-            reason: reason.into(),
+            reason: reason.to_string(),
             retriable: true,
         }
     }

@@ -132,6 +132,19 @@ fn a_directory_that_is_a_file_is_told() {
 }
 
 #[test]
+fn services_do_not_start_on_blobs_that_cannot_be_written() {
+    let place = Place::applied(&project("wall", 2));
+    // What not even root can write into: a file in the place of the directory.
+    let drafts = place.data().join("blobs/drafts");
+    fs::remove_dir(&drafts).unwrap();
+    File::create(&drafts).unwrap();
+    for words in [&["up", "--port", "0"][..], &["run", "processor"]] {
+        let refused = place.run(words).with(1);
+        refused.naming(&["blobs cannot be written", "must be writable"]);
+    }
+}
+
+#[test]
 fn output_that_cannot_be_written_is_no_reason_to_panic() {
     let place = Place::new(&project("wall", 2));
     let check = |out: Stdio| {

@@ -110,7 +110,8 @@ impl Runner {
         if self.snapshot.records < self.every.records && turns < self.every.turns {
             return Ok(None);
         }
-        let state = blobs.put(&self.snapshot()?).map_err(Fault)?;
+        let state = blobs.put(&self.snapshot()?);
+        let state = state.map_err(|error| Fault(error.to_string()))?;
         self.snapshotted();
         let event = SnapshotTaken {
             task: self.spec.id.0.clone(),

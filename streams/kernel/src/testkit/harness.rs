@@ -18,7 +18,7 @@ use mainstem_schemas::{Batch, Digest};
 use crate::log::{CommitError, FetchLimit, Log, LogError, Partition, Reader, TopicSpec};
 use crate::memory::MemoryLog;
 use crate::quiet::is_quiet;
-use crate::runner::{Blobs, SnapshotEvery};
+use crate::runner::{BlobError, Blobs, SnapshotEvery};
 use crate::task::{TaskId, TaskSpec};
 use crate::worker::{Actuator, Crew, Outcome, Parts};
 use crate::{Effect, Resolver};
@@ -280,17 +280,24 @@ pub struct MemoryBlobs {
 }
 
 impl Blobs for MemoryBlobs {
-    fn put(&self, bytes: &[u8]) -> Result<Digest, String> {
+    fn put(&self, bytes: &[u8]) -> Result<Digest, BlobError> {
         let digest = Digest::of(bytes);
-        let mut kept = self.kept.lock().map_err(|_| "poisoned".to_string())?;
+        let mut kept = self.kept.lock().map_err(|_| poisoned())?;
         kept.insert(digest, bytes.into());
         Ok(digest)
     }
 
-    fn get(&self, digest: &Digest) -> Result<Arc<[u8]>, String> {
-        let kept = self.kept.lock().map_err(|_| "poisoned".to_string())?;
-        kept.get(digest)
-            .cloned()
-            .ok_or_else(|| format!("no blob {digest}"))
+    fn get(&self, digest: &Digest) -> Result<Arc<[u8]>, BlobError> {
+        let kept = self.kept.lock().map_err(|_| poisoned())?;
+        let missing = || BlobError::Missing(format!("the blob {digest}"));
+        kept.get(digest).cloned().ok_or_else(missing)
     }
+
+    fn check(&self) -> Result<(), BlobError> {
+        Ok(())
+    }
+}
+
+fn poisoned() -> BlobError {
+    BlobError::Store("poisoned".into())
 }

@@ -8,7 +8,7 @@ use mainstem_kernel::machine::Context;
 use mainstem_kernel::memory::MemoryLog;
 use mainstem_kernel::restore::{Sources, restore_one};
 use mainstem_kernel::rounds::Frame;
-use mainstem_kernel::runner::{Blobs, Runner, SnapshotEvery, TaskError};
+use mainstem_kernel::runner::{BlobError, Blobs, Runner, SnapshotEvery, TaskError};
 use mainstem_kernel::task::{Mode, Task, TaskSpec};
 use mainstem_kernel::testkit::harness::MemoryBlobs;
 use mainstem_kernel::testkit::toys::{self, Bug, Sum, Summing};
@@ -266,6 +266,41 @@ fn a_snapshot_that_serves_not_is_passed_over_and_told() {
     let (runner, told) = restored.unwrap();
     assert!(runner.snapshot() == Ok(expected));
     assert_eq!(told.len(), 5);
+}
+
+/// A store that does not answer.
+struct Away;
+
+impl Blobs for Away {
+    fn put(&self, _bytes: &[u8]) -> Result<Digest, BlobError> {
+        Err(BlobError::Store("nobody answers".into()))
+    }
+
+    fn get(&self, _digest: &Digest) -> Result<Arc<[u8]>, BlobError> {
+        Err(BlobError::Store("nobody answers".into()))
+    }
+
+    fn check(&self) -> Result<(), BlobError> {
+        Err(BlobError::Store("nobody answers".into()))
+    }
+}
+
+#[test]
+fn a_task_waits_for_a_store_that_does_not_answer_instead_of_folding_everything_again() {
+    let world = World::new();
+    world.work(6, often(4), sums());
+    let stopped = world.restore_with(summing(&world.spec), &Away, &mut world.log.clone());
+    let waits = TaskError::Unresolved {
+        task: "sum/toy/0".into(),
+        why: "nobody answers".into(),
+    };
+    assert_eq!(stopped.err(), Some(waits));
+    // Without a snapshot there is nothing to wait for.
+    let world = World::new();
+    world.work(6, often(100), sums());
+    let restored = world.restore_with(summing(&world.spec), &Away, &mut world.log.clone());
+    let expected = from_the_beginning(&world, summing);
+    assert!(restored.unwrap().0.snapshot() == Ok(expected));
 }
 
 #[test]

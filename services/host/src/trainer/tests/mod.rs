@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use mainstem_kernel::memory::MemoryLog;
-use mainstem_kernel::runner::Blobs;
+use mainstem_kernel::runner::{BlobError, Blobs};
 use mainstem_kernel::worker::Actuator;
 use mainstem_log_local::LocalLog;
 use mainstem_rooms::drift::ReferenceProfile;
@@ -70,17 +70,21 @@ struct Trouble {
 }
 
 impl Blobs for Trouble {
-    fn put(&self, bytes: &[u8]) -> Result<Digest, String> {
+    fn put(&self, bytes: &[u8]) -> Result<Digest, BlobError> {
         assert!(!self.panics.load(Ordering::SeqCst), "a planted panic");
         if self.refuses.load(Ordering::SeqCst) {
-            Err("the disk is full".into())
+            Err(BlobError::Store("the disk is full".into()))
         } else {
             self.blobs.put(bytes)
         }
     }
 
-    fn get(&self, digest: &Digest) -> Result<Arc<[u8]>, String> {
+    fn get(&self, digest: &Digest) -> Result<Arc<[u8]>, BlobError> {
         self.blobs.get(digest)
+    }
+
+    fn check(&self) -> Result<(), BlobError> {
+        self.blobs.check()
     }
 }
 
