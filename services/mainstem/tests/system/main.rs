@@ -19,6 +19,7 @@ mod history;
 mod input;
 mod kills;
 mod labels;
+mod listen;
 mod metrics;
 mod models;
 mod place;
