@@ -6,7 +6,7 @@ FROM rust:1.91-slim-bookworm AS tools
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends g++ make perl \
     && rm -rf /var/lib/apt/lists/*
-RUN cargo install cargo-chef --locked --version 0.1.77
+RUN cargo install cargo-chef --locked --version 0.1.78
 WORKDIR /src
 
 # The recipe is made of the manifests alone: it stays the same until a dependency changes.

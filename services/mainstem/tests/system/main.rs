@@ -12,6 +12,7 @@
 #[path = "../../../host/tests/gateway/client.rs"]
 mod client;
 mod clock;
+mod containers;
 mod disk;
 mod doors;
 mod files;

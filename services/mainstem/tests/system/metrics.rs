@@ -16,13 +16,14 @@ use crate::shop::{BEGIN, HEADER, orders, project};
 const DOCS: &str = include_str!("../../../../docs/metrics.md");
 const ORDERS: &str = "/v1/sources/orders";
 
-type Labels<'a> = &'a [(&'a str, &'a str)];
+/// Names and values of labels.
+pub type Labels<'a> = &'a [(&'a str, &'a str)];
 
 /// A page that was parsed.
-struct Page(Value);
+pub struct Page(Value);
 
 impl Page {
-    fn of(address: SocketAddr) -> Page {
+    pub fn of(address: SocketAddr) -> Page {
         let reply = get(address, "/metrics");
         assert_eq!(reply.status, 200, "{}", reply.body);
         let media = reply.header("content-type").unwrap();
@@ -75,7 +76,7 @@ impl Page {
     }
 
     /// The sum over the samples of that name whose labels hold these.
-    fn sum(&self, name: &str, labels: Labels<'_>) -> f64 {
+    pub fn sum(&self, name: &str, labels: Labels<'_>) -> f64 {
         let families = self.0.as_object().unwrap().values();
         let samples = families.flat_map(|family| family["samples"].as_array().unwrap());
         let wanted = samples.filter(|sample| {
