@@ -1,32 +1,23 @@
 //! What `docker-compose.yml` and the `Dockerfile` say of the binary is so: an engine is not needed to know that.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use clap::{Arg, CommandFactory, Parser};
 use serde_json::Value;
 
+use self::python::{python, root};
 use crate::cli::{Cli, PORT};
+
+#[path = "../tests/system/python.rs"]
+mod python;
 
 /// Where the image has the binary.
 const BINARY: &str = "/usr/local/bin/mainstem";
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
 fn read(name: &str) -> String {
     std::fs::read_to_string(root().join(name)).unwrap()
-}
-
-/// `MAINSTEM_TEST_PYTHON`, else `target/venv`, else `.venv` under the workspace's root.
-fn python() -> PathBuf {
-    let places = ["target/venv/bin/python", ".venv/bin/python"].map(|path| root().join(path));
-    std::env::var_os("MAINSTEM_TEST_PYTHON")
-        .map(PathBuf::from)
-        .or_else(|| places.into_iter().find(|path| path.exists()))
-        .expect("no Python: run `cargo xtask test --setup`, or set MAINSTEM_TEST_PYTHON")
 }
 
 fn validated(file: &Path) -> Output {
@@ -201,7 +192,7 @@ fn the_image_is_built_of_what_there_is_and_runs_as_nobody() {
     for path in members.chain(["Cargo.toml", "Cargo.lock", "examples"]) {
         assert!(root().join(path).exists(), "{path}");
         let out = |ignored: &&str| path == *ignored || path.starts_with(&format!("{ignored}/"));
-        assert!(!ignored.iter().any(|ignored| out(&ignored)), "{path}");
+        assert!(!ignored.iter().any(out), "{path}");
     }
     // The compiler is one that the workspace takes.
     let (_, version) = manifest.split_once("rust-version = \"").unwrap();

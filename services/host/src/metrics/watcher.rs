@@ -247,6 +247,38 @@ mod tests {
     use super::*;
 
     #[test]
+    fn refusals_are_counted_by_reason_and_a_worker_that_is_gone_owns_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, metrics) = (Store::open(dir.path()).unwrap(), Metrics::default());
+        let watcher = Watcher::new(&metrics, &store, "p");
+        let tasks = ["a", "b"].map(|name| TaskId(name.into()));
+        watcher.changed_hands(&tasks, &[]);
+        watcher.restoring(&tasks[0]);
+        watcher.stopped(1);
+        watcher.refused(&CommitError::Fenced("a".into()));
+        watcher.refused(&CommitError::Fenced("b".into()));
+        let page = || metrics.page().unwrap();
+        for line in [
+            "mainstem_commits_refused_total{reason=\"fenced\"} 2\n",
+            "mainstem_commits_refused_total{reason=\"aborted\"} 0\n",
+            "mainstem_tasks_owned 2\n",
+            "mainstem_tasks_stopped 1\n",
+            "mainstem_tasks_restoring 1\n",
+        ] {
+            assert!(page().contains(line), "{line} is not in {}", page());
+        }
+        drop(watcher);
+        for name in ["owned", "stopped", "restoring"] {
+            assert!(
+                page().contains(&format!("mainstem_tasks_{name} 0\n")),
+                "{}",
+                page()
+            );
+        }
+        assert!(metrics.owned().is_empty());
+    }
+
+    #[test]
     fn numbers_are_told_as_people_write_them() {
         let told = [0, 1, 999, 1_000, 1_000_000].map(thousands);
         let expected = [

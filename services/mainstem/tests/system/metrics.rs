@@ -253,3 +253,33 @@ fn the_gateway_tells_the_lag_of_tasks_that_nobody_works_on_and_a_worker_its_own(
     let lag = |address| Page::of(address).count("mainstem_lag_records");
     until("it owns them all", || lag(worker) == lag(door));
 }
+
+#[test]
+fn tasks_that_change_hands_are_counted_where_they_come_from_and_where_they_go() {
+    let place = Place::applied(&project("stream", 2));
+    let all = mainstem_rooms::topology::tasks_of(&place.store().project().unwrap()).len() as f64;
+    let start = || {
+        let mut processor = place.start(&["run", "processor", "--port", "0"]);
+        let address = processor.address();
+        (processor, address)
+    };
+    let owned = |address| Page::of(address).sum("mainstem_tasks_owned", &[]);
+    let (_first, one) = start();
+    until("the first owns all", || owned(one) == all);
+    let before = Page::of(one);
+    let (mut second, two) = start();
+    until("they share", || {
+        let (mine, others) = (owned(one), owned(two));
+        mine > 0.0 && others > 0.0 && mine + others == all
+    });
+    let after = Page::of(one);
+    let moved = |name: &str| after.sum(name, &[]) - before.sum(name, &[]);
+    assert!(moved("mainstem_rebalances_total") >= 1.0);
+    let left = moved("mainstem_tasks_lost_total") - moved("mainstem_tasks_gained_total");
+    assert_eq!(left, all - after.sum("mainstem_tasks_owned", &[]));
+    let restored = Page::of(two).sum("mainstem_restore_seconds_count", &[]);
+    assert!(restored >= owned(two), "{restored}");
+
+    second.kill();
+    until("the first owns all again", || owned(one) == all);
+}
