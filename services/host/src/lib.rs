@@ -9,6 +9,7 @@
 //! | [`trainer`] | brings effects about: data sets, trainings, baselines |
 //! | [`gateway`] | HTTP: records in, predictions out, commands, health |
 //! | [`auditor`] | recomputes, compares, explains |
+//! | [`metrics`] | what a process measures of itself, for Prometheus |
 //! | [`summary`] | what happened, read back from the log, for terminals and reports |
 #![forbid(unsafe_code)]
 
@@ -16,6 +17,7 @@ pub mod apply;
 pub mod auditor;
 pub mod gateway;
 mod log_time;
+pub mod metrics;
 pub mod outside;
 pub mod processor;
 pub mod publisher;

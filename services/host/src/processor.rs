@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use mainstem_kernel::Observer;
 use mainstem_kernel::log::{CommitError, FetchLimit, LogError};
 use mainstem_kernel::runner::{SnapshotEvery, TaskError};
 use mainstem_kernel::worker::{Crew, Parts};
@@ -16,6 +17,7 @@ use mainstem_rooms::topology::tasks_of;
 use mainstem_schemas::definition::Project;
 
 use crate::log_time::Fresh;
+use crate::metrics::{Metrics, Watcher};
 use crate::outside::{OutsideRegistry, OutsideSchemas};
 use crate::refusals::{REMEDY, Refusals, Refused};
 use crate::resolver::StoreResolver;
@@ -48,6 +50,8 @@ pub struct Options {
     pub turn: FetchLimit,
     /// Knows the schemas of topics that others write.
     pub registry: Option<Arc<dyn OutsideRegistry>>,
+    /// What the process measures.
+    pub metrics: Metrics,
 }
 
 impl Options {
@@ -59,6 +63,7 @@ impl Options {
             name,
             turn: TURN,
             registry: None,
+            metrics: Metrics::default(),
         }
     }
 }
@@ -99,11 +104,11 @@ pub fn start(store: &Store, options: &Options) -> Result<Handle, StoreError> {
     for index in 0..options.threads.max(1) {
         let (store, stop) = (store.clone(), Arc::clone(&stop));
         let name = format!("{}-{index}", options.name);
-        let schemas = Arc::clone(&schemas);
+        let (schemas, metrics) = (Arc::clone(&schemas), options.metrics.clone());
         let body = move || {
             let _span = tracing::info_span!("worker", seat = name).entered();
             while !stop.load(Ordering::SeqCst) {
-                if let Err(error) = work(&store, &name, &schemas, turn, &stop) {
+                if let Err(error) = work(&store, &name, &schemas, turn, &metrics, &stop) {
                     tracing::warn!(%error, "the worker joins again");
                     std::thread::sleep(REST);
                 }
@@ -123,6 +128,7 @@ fn work(
     name: &str,
     schemas: &Arc<OutsideSchemas>,
     turn: FetchLimit,
+    metrics: &Metrics,
     stop: &AtomicBool,
 ) -> Result<(), StoreError> {
     let mut refusals = Refusals::default();
@@ -139,7 +145,9 @@ fn work(
         snapshots: SnapshotEvery::default(),
     };
     let actuator = TrainerActuator::new(Arc::clone(&store.log), store.blobs.clone(), &project.name);
-    let mut crew = Crew::join(parts, name, actuator)?;
+    let watcher = Arc::new(Watcher::new(metrics, store, &project.name));
+    let crew = Crew::join(parts, name, actuator)?;
+    let mut crew = crew.observed_by(Arc::clone(&watcher) as Arc<dyn Observer>);
     let mut definitions = Watch::new(store, &project)?;
     let (mut clock, mut held) = (Fresh::default(), BTreeSet::new());
     let mut told = Told::default();
@@ -181,6 +189,11 @@ fn work(
         for why in &progress.passed_over {
             tracing::warn!(why, "a snapshot is passed over");
         }
+        metrics
+            .workers()
+            .passed_over
+            .inc_by(progress.passed_over.len() as u64);
+        watcher.stopped(progress.stopped.len());
         told.tell(&progress.stopped);
         if !progress.stopped.is_empty() {
             std::thread::sleep(REST);

@@ -1,5 +1,6 @@
 //! What the command line offers.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -55,6 +56,8 @@ pub enum Command {
     /// Recompute and explain.
     #[command(subcommand)]
     Audit(Audit),
+    /// Ask a service of this machine whether it is ready.
+    Health(Health),
 }
 
 /// The demo's options.
@@ -116,8 +119,39 @@ pub struct Up {
     /// Workers in this process.
     #[arg(long, default_value_t = 2)]
     pub threads: usize,
-    /// Port of the HTTP doors, on the loopback address.
-    #[arg(long, default_value_t = 7878)]
+    /// Port of the HTTP doors [default: 7878]; with `run processor` or `run clock`, that of `/metrics`, `/healthz` and
+    /// `/readyz`, which they have only where it is given.
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// Address that the doors are on; `0.0.0.0` for other machines. Nobody is asked who they are.
+    #[arg(long, env = "MAINSTEM_LISTEN", value_name = "ADDRESS", default_value_t = Ipv4Addr::LOCALHOST.into())]
+    pub listen: IpAddr,
+    /// Name of this machine that others ask the doors by; may be repeated, in the variable with commas.
+    #[arg(long = "host", env = "MAINSTEM_HOSTS", value_name = "NAME", value_delimiter = ',', value_parser = host)]
+    pub hosts: Vec<String>,
+}
+
+/// Port of the gateway unless told otherwise.
+pub const PORT: u16 = 7878;
+
+/// A name as it stands in an address, without a port.
+fn host(name: &str) -> Result<String, String> {
+    let ip = name
+        .strip_prefix('[')
+        .and_then(|name| name.strip_suffix(']'));
+    let is_ip = ip.is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok());
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    if is_ip || (!name.is_empty() && name.chars().all(plain)) {
+        return Ok(name.to_owned());
+    }
+    Err("give the name alone, as `gateway` or `ml.example.com`, without http:// and port".into())
+}
+
+/// What `health` takes.
+#[derive(Debug, Args)]
+pub struct Health {
+    /// Port that the service was started with.
+    #[arg(long, default_value_t = PORT)]
     pub port: u16,
 }
 

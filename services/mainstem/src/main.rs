@@ -8,6 +8,8 @@ mod console;
 mod cli;
 mod commands;
 mod demo;
+#[cfg(test)]
+mod deployment;
 mod place;
 mod registry;
 mod settings;

@@ -14,6 +14,7 @@ use mainstem_schemas::{Batch, Catalog, RecordRef, topics};
 
 use crate::known::Resolver;
 use crate::log::{FetchLimit, Log, LogError, Partition, Reader};
+use crate::observer::Observer;
 use crate::outbox::Fault;
 use crate::replay::{InputDamage, refold_turn};
 use crate::runner::{BlobError, Blobs, Runner, TaskError};
@@ -34,6 +35,8 @@ pub struct Sources<'a> {
     pub resolver: &'a dyn Resolver,
     /// Snapshots.
     pub blobs: &'a dyn Blobs,
+    /// Is told how far it is.
+    pub observer: &'a dyn Observer,
 }
 
 /// Tasks after a restore.
@@ -57,12 +60,15 @@ pub fn restore(
     reader: &mut dyn Reader,
 ) -> Result<Restored, LogError> {
     let mut tasks: Vec<Restoring> = runners.into_iter().map(Restoring::new).collect();
-    run(&mut tasks, sources, reader)?;
+    run(&mut tasks, sources, reader).inspect_err(|_| {
+        let ids = tasks.iter().map(|task| &task.runner.spec.id);
+        ids.for_each(|id| sources.observer.not_restored(id));
+    })?;
     let mut restored = Restored::default();
     for task in tasks {
         restored.passed_over.extend_from_slice(&task.passed_over);
         let id = task.runner.spec.id.clone();
-        match task.finish() {
+        match task.finish(sources.observer) {
             Ok(runner) => restored.runners.push(runner),
             Err(error) => restored.stopped.push((id, error)),
         }
@@ -81,9 +87,12 @@ pub fn restore_one(
 ) -> Result<(Runner, Vec<String>), TaskError> {
     let mut task = Restoring::new(runner);
     let done = run(std::slice::from_mut(&mut task), sources, reader);
-    done.map_err(|error| task.runner.log_error(error))?;
+    done.map_err(|error| {
+        sources.observer.not_restored(&task.runner.spec.id);
+        task.runner.log_error(error)
+    })?;
     let passed_over = std::mem::take(&mut task.passed_over);
-    Ok((task.finish()?, passed_over))
+    Ok((task.finish(sources.observer)?, passed_over))
 }
 
 fn run(
@@ -92,10 +101,14 @@ fn run(
     reader: &mut dyn Reader,
 ) -> Result<(), LogError> {
     let ids: Vec<&TaskId> = tasks.iter().map(|task| &task.runner.spec.id).collect();
+    ids.iter().for_each(|id| sources.observer.restoring(id));
     let turns = sources.log.last_turns(&ids)?;
     let begun = tasks.iter_mut().zip(turns);
     let mut begun: Tasks<'_> = begun
-        .filter_map(|(task, turn)| turn.map(|_| (task.runner.spec.id.0.clone(), task)))
+        .filter_map(|(task, turn)| {
+            task.until = turn?.number;
+            Some((task.runner.spec.id.0.clone(), task))
+        })
         .collect();
     let first = begun.values().next();
     let Some(project) = first.map(|task| task.runner.spec.project.clone()) else {
@@ -105,6 +118,8 @@ fn run(
     let snapshots = snapshots(&begun, reader, &catalog, &project)?;
     for (id, task) in &mut begun {
         task.resume(snapshots.get(id).map_or(&[], Vec::as_slice), sources);
+        let observer = sources.observer;
+        observer.resumed(&task.runner.spec.id, task.from, task.until);
     }
     fold_again(&mut begun, sources, reader, &catalog, &project)
 }
@@ -114,6 +129,8 @@ struct Restoring {
     runner: Runner,
     /// The snapshot's turn; 0 is the beginning.
     from: i64,
+    /// The last turn, as of the beginning of the pass.
+    until: i64,
     /// Whether the task stands somewhere: a state alone has no positions yet.
     stands: bool,
     error: Option<TaskError>,
@@ -128,6 +145,7 @@ impl Restoring {
         Restoring {
             runner,
             from: 0,
+            until: 0,
             stands: true,
             error: None,
             passed_over: Vec::new(),
@@ -194,7 +212,10 @@ impl Restoring {
         }
         let refolded = refold_turn(&mut self.runner, turn, reader, sources.resolver)?;
         match refolded.damage.iter().find_map(changed) {
-            None => Ok(()),
+            None => {
+                sources.observer.refolded(&self.runner.spec.id, turn);
+                Ok(())
+            }
             Some(place) => Err(self.broken(turn, &format!("read other records of {place}"))),
         }
     }
@@ -207,14 +228,20 @@ impl Restoring {
         self.runner.fault(Fault(why))
     }
 
-    fn finish(self) -> Result<Runner, TaskError> {
+    fn finish(self, observer: &dyn Observer) -> Result<Runner, TaskError> {
         let lost = || {
             let why = format!("turn {} is not in the topic `turns`", self.from);
             self.runner.fault(Fault(why))
         };
         match self.error.or_else(|| (!self.stands).then(lost)) {
-            None => Ok(self.runner),
-            Some(error) => Err(error),
+            None => {
+                observer.restored(&self.runner.spec.id);
+                Ok(self.runner)
+            }
+            Some(error) => {
+                observer.not_restored(&self.runner.spec.id);
+                Err(error)
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::log::{
     Assignment, Commit, CommitError, FetchLimit, Log, LogError, Partition, Reader, Worker,
 };
 use crate::machine::Effect;
+use crate::observer::Observer;
 use crate::outbox::Fault;
 use crate::restore::{Sources, restore};
 use crate::runner::{Blobs, Runner, SnapshotEvery, TaskError};
@@ -112,6 +113,7 @@ pub struct Crew<A: Actuator> {
     worker: Box<dyn Worker>,
     reader: Box<dyn Reader>,
     actuator: A,
+    observer: std::sync::Arc<dyn Observer>,
     owned: BTreeMap<TaskId, Owned>,
     /// Owned and to be restored.
     waiting: BTreeMap<TaskId, TaskSpec>,
@@ -134,11 +136,19 @@ impl<A: Actuator> Crew<A> {
             worker,
             reader,
             actuator,
+            observer: std::sync::Arc::new(()),
             owned,
             waiting,
             pending: Vec::new(),
             first: None,
         })
+    }
+
+    /// Tells somebody what it does.
+    #[must_use]
+    pub fn observed_by(mut self, observer: std::sync::Arc<dyn Observer>) -> Self {
+        self.observer = observer;
+        self
     }
 
     /// Tasks that this worker owns and has restored.
@@ -167,7 +177,7 @@ impl<A: Actuator> Crew<A> {
             self.take_outcomes();
         }
         if !self.pending.is_empty() {
-            match self.worker.commit(&self.pending) {
+            match commit(self.worker.as_mut(), &self.pending, self.observer.as_ref()) {
                 Ok(()) => progress.commits = std::mem::take(&mut self.pending).len(),
                 // Still the owner: the same again on the next step.
                 Err(CommitError::Aborted(_)) => return Ok(progress),
@@ -191,7 +201,8 @@ impl<A: Actuator> Crew<A> {
         progress: &mut Progress,
     ) -> Result<(), CommitError> {
         while !self.pending.is_empty() {
-            match self.worker.commit(&self.pending[..1]) {
+            let one = &self.pending[..1];
+            match commit(self.worker.as_mut(), one, self.observer.as_ref()) {
                 Ok(()) => {
                     self.pending.remove(0);
                     progress.commits += 1;
@@ -218,6 +229,10 @@ impl<A: Actuator> Crew<A> {
     }
 
     fn change_hands(&mut self, assignment: &Assignment, tasks: &[TaskSpec]) {
+        if *assignment != Assignment::default() {
+            let (gained, lost) = (&assignment.gained, &assignment.lost);
+            self.observer.changed_hands(gained, lost);
+        }
         for lost in &assignment.lost {
             self.owned.remove(lost);
             self.waiting.remove(lost);
@@ -271,6 +286,7 @@ impl<A: Actuator> Crew<A> {
             log: self.parts.log.as_ref(),
             resolver: self.parts.resolver.as_ref(),
             blobs: self.parts.blobs.as_ref(),
+            observer: self.observer.as_ref(),
         };
         let mut reader = CachedReader::new(self.reader.as_mut());
         let restored = match restore(runners, sources, &mut reader) {
@@ -374,6 +390,24 @@ impl<A: Actuator> Crew<A> {
             }
         }
     }
+}
+
+/// Commits, and tells whoever watches.
+///
+/// # Errors
+/// The worker's.
+pub fn commit(
+    worker: &mut dyn Worker,
+    commits: &[Commit],
+    observer: &dyn Observer,
+) -> Result<(), CommitError> {
+    observer.committing();
+    let done = worker.commit(commits);
+    match &done {
+        Ok(()) => observer.committed(commits),
+        Err(error) => observer.refused(error),
+    }
+    done
 }
 
 /// The schemas of a log as of now.

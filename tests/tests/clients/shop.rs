@@ -120,7 +120,7 @@ models:
         let options = processor::Options::new(1, "test".into());
         Running {
             workers: processor::start(&self.store, &options).unwrap(),
-            gateway: gateway::start(&self.store, &gateway::Options { port: 0 }).unwrap(),
+            gateway: gateway::start(&self.store, &gateway::Options::default()).unwrap(),
         }
     }
 

@@ -21,7 +21,7 @@ fn two_gateways_give_no_id_twice() {
     let other = shop.elsewhere(broker.bootstrap());
     let ids = Mutex::new(BTreeMap::new());
     let handles = [&shop.store, &other]
-        .map(|store| gateway::start(store, &gateway::Options { port: 0 }).unwrap());
+        .map(|store| gateway::start(store, &gateway::Options::default()).unwrap());
     thread::scope(|scope| {
         for (number, handle) in handles.iter().enumerate() {
             let (ids, address) = (&ids, handle.address());

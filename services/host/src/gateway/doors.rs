@@ -14,7 +14,7 @@ use mainstem_kernel::log::{Commit, CommitError, FetchLimit, LogError, Reader, Wo
 use mainstem_kernel::restore::{Sources, restore_one};
 use mainstem_kernel::rounds::Frame;
 use mainstem_kernel::runner::{Runner, TaskError};
-use mainstem_kernel::worker::{read_catalog, read_events};
+use mainstem_kernel::worker::{self, read_catalog, read_events};
 use mainstem_kernel::{Answer, Refused};
 use mainstem_rooms::serving::{DoorMachine, Question};
 use mainstem_schemas::definition::Project;
@@ -23,6 +23,7 @@ use mainstem_schemas::topics;
 use tokio::sync::oneshot;
 
 use super::answered::{Answered, OtherQuestion};
+use crate::metrics::Watcher;
 use crate::resolver::StoreResolver;
 use crate::store::{Store, StoreError};
 
@@ -83,6 +84,7 @@ pub(super) struct Door {
     project: Arc<Project>,
     model: String,
     stopping: Arc<AtomicBool>,
+    watcher: Arc<Watcher>,
     slot: u32,
     lease: Option<Lease>,
     answered: Option<Answered>,
@@ -131,6 +133,7 @@ impl Door {
         project: Arc<Project>,
         model: &str,
         stopping: Arc<AtomicBool>,
+        watcher: Arc<Watcher>,
     ) -> Self {
         Door {
             store,
@@ -138,6 +141,7 @@ impl Door {
             project,
             model: model.to_owned(),
             stopping,
+            watcher,
             slot: 0,
             lease: None,
             answered: None,
@@ -266,13 +270,10 @@ impl Door {
         let unknown =
             |why: String| format!("{why}; whether the prediction is in the log is not known");
         let (project, store) = (self.project.name.clone(), self.store.clone());
-        match self.lease() {
-            Ok(_) => {}
-            Err(Broken::Stands(why)) => return Err(unknown(why)),
-            Err(Broken::Fenced | Broken::Unknown(..)) => {
-                return Err(unknown("another gateway has the slot".into()));
-            }
-        }
+        self.lease().map_err(|broken| match broken {
+            Broken::Stands(why) => unknown(why),
+            Broken::Fenced | Broken::Unknown(..) => unknown("another gateway has the slot".into()),
+        })?;
         let sent = commit.turn.as_ref().map(|turn| turn.hash);
         let mut found = false;
         let mut look = || -> Result<(), LogError> {
@@ -288,11 +289,8 @@ impl Door {
     }
 
     fn try_once(&mut self, questions: &[String]) -> Result<Vec<Told>, Broken> {
-        let (store, resolver, stopping) = (
-            self.store.clone(),
-            Arc::clone(&self.resolver),
-            Arc::clone(&self.stopping),
-        );
+        let (store, resolver) = (self.store.clone(), Arc::clone(&self.resolver));
+        let (stopping, watcher) = (Arc::clone(&self.stopping), Arc::clone(&self.watcher));
         let lease = self.lease()?;
         loop {
             let mut told = None;
@@ -308,7 +306,7 @@ impl Door {
             )?;
             let told = match commit {
                 None => told,
-                Some(commit) => match send(lease.worker.as_mut(), &commit, &stopping) {
+                Some(commit) => match send(lease.worker.as_mut(), &commit, &stopping, &watcher) {
                     Ok(()) => told,
                     Err(CommitError::Fenced(_)) => return Err(Broken::Fenced),
                     Err(CommitError::Unknown(_)) => {
@@ -344,15 +342,15 @@ impl Door {
             log: log.as_ref(),
             resolver,
             blobs,
+            observer: self.watcher.as_ref(),
         };
         let (mut runner, passed_over) = restore_one(runner, sources, reader.as_mut())?;
-        for why in passed_over {
-            tracing::warn!(why, "a snapshot is passed over");
-        }
+        let warn = |why: &String| tracing::warn!(why, "a snapshot is passed over");
+        passed_over.iter().for_each(warn);
         while let Some(commit) =
             runner.turn(reader.as_mut(), resolver, blobs, FetchLimit::default())?
         {
-            match send(worker.as_mut(), &commit, &self.stopping) {
+            match send(worker.as_mut(), &commit, &self.stopping, &self.watcher) {
                 Ok(()) => {}
                 Err(CommitError::Fenced(_)) => return Err(Broken::Fenced),
                 Err(error) => return Err(Broken::Stands(error.to_string())),
@@ -371,29 +369,30 @@ fn send(
     worker: &mut dyn Worker,
     commit: &Commit,
     stopping: &AtomicBool,
+    watcher: &Watcher,
 ) -> Result<(), CommitError> {
-    let mut sent = worker.commit(std::slice::from_ref(commit));
+    let mut commit = || worker::commit(worker, std::slice::from_ref(commit), watcher);
+    let mut sent = commit();
     for _ in 0..RETRIES {
         if !matches!(sent, Err(CommitError::Aborted(_))) || stopping.load(Ordering::SeqCst) {
             break;
         }
         std::thread::sleep(LOOK);
-        sent = worker.commit(std::slice::from_ref(commit));
+        sent = commit();
     }
     sent
 }
 
 fn is_same(one: &Asked, other: &Asked) -> bool {
-    let origin = |asked: &Asked| asked.question.rows.first().map(|row| row.origin);
+    let origin = |asked: &Asked| Some(asked.question.rows.first()?.origin);
     origin(one) == origin(other)
 }
 
 fn predicted(answers: Vec<Answer>) -> Predicted {
-    let made = answers.into_iter().filter_map(|answer| match answer.event {
+    let made = |answer: Answer| match answer.event {
         Event::PredictionMade(made) => Some(made),
         _ => None,
-    });
-    Predicted {
-        made: made.collect(),
-    }
+    };
+    let made = answers.into_iter().filter_map(made).collect();
+    Predicted { made }
 }

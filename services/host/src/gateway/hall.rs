@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::doors::{Asked, Door, DoorError, Predicted};
 use super::lock;
+use crate::metrics::{Metrics, Watcher};
 use crate::resolver::StoreResolver;
 use crate::store::Store;
 
@@ -21,18 +22,20 @@ struct Thread {
 }
 
 /// The doors.
-pub(super) struct Doors {
+pub(super) struct Hall {
     store: Store,
+    metrics: Metrics,
     resolver: Arc<StoreResolver>,
     stopping: Arc<AtomicBool>,
     threads: Mutex<BTreeMap<String, Thread>>,
 }
 
-impl Doors {
-    pub fn new(store: &Store, stopping: Arc<AtomicBool>) -> Self {
+impl Hall {
+    pub fn new(store: &Store, metrics: &Metrics, stopping: Arc<AtomicBool>) -> Self {
         let resolver = Arc::new(StoreResolver::new(store.blobs.clone()));
-        Doors {
+        Hall {
             store: store.clone(),
+            metrics: metrics.clone(),
             resolver,
             stopping,
             threads: Mutex::default(),
@@ -83,7 +86,9 @@ impl Doors {
         let (questions, waiting) = channel();
         let store = self.store.clone();
         let (resolver, stopping) = (Arc::clone(&self.resolver), Arc::clone(&self.stopping));
-        let door = Door::new(store, resolver, Arc::clone(project), model, stopping);
+        let watcher = Watcher::new(&self.metrics, &store, &project.name);
+        let (project, watcher) = (Arc::clone(project), Arc::new(watcher));
+        let door = Door::new(store, resolver, project, model, stopping, watcher);
         let body = move || door.run(&waiting);
         let handle = std::thread::Builder::new()
             .name(format!("door {model}"))

@@ -15,6 +15,10 @@ const MEDIA: &str = "application/problem+json";
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Answered;
 
+/// The type of the problem that an answer is, for those who count.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kind(pub &'static str);
+
 /// Something that a caller is told.
 #[derive(Clone, Debug)]
 pub(super) struct Problem(Box<Members>);
@@ -112,7 +116,7 @@ impl Problem {
                 "There is nothing at this path",
                 "the doors are /v1/sources/{source}, /v1/models/{model}/retrain, promote and rollback, \
                  /v2/models/{model}/infer, /healthz and /readyz, and those of a schema registry: /subjects, /schemas, \
-                 /compatibility, /config and /mode",
+                 /compatibility, /config and /mode; /metrics is for Prometheus",
             ),
             StatusCode::METHOD_NOT_ALLOWED => (
                 "method-not-allowed",
@@ -140,6 +144,7 @@ impl Problem {
         let headers = response.headers_mut();
         headers.extend(self.0.headers.clone());
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA));
+        response.extensions_mut().insert(Kind(self.0.kind));
         response
     }
 }
@@ -160,9 +165,9 @@ pub(super) async fn render(request: Request, next: Next) -> Response {
     let status = response.status();
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         response = problem.render(&path);
-    } else if response.extensions_mut().remove::<Answered>().is_none()
-        && (status.is_client_error() || status.is_server_error())
-    {
+    } else if response.extensions_mut().remove::<Answered>().is_some() {
+        response.extensions_mut().insert(Kind("registry"));
+    } else if status.is_client_error() || status.is_server_error() {
         let allow = response.headers_mut().remove(header::ALLOW);
         response = Problem::of_status(status).render(&path);
         response

@@ -12,7 +12,7 @@ use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 
 use super::problem::{self, Problem};
-use super::{Gateway, health, infer, models, origin, registry, sources};
+use super::{Gateway, health, infer, metrics, models, origin, registry, sources};
 
 /// Requests at once: the log writes the appends of some tens together, and more would only wait, each with a thread
 /// and a body of up to 8 MiB.
@@ -25,30 +25,52 @@ const TIME: Duration = Duration::from_secs(30);
 /// Seconds after which a caller who was turned away tries again: an append takes milliseconds.
 const RETRY_AFTER: u64 = 1;
 
-pub(super) fn router(gateway: Arc<Gateway>) -> Router {
+/// Every door.
+pub(super) fn all(gateway: Arc<Gateway>) -> Router {
+    guarded(doors().merge(health()).merge(models_health()), gateway)
+}
+
+/// Those of a process that has no other: whether it lives, and what it measures.
+pub(super) fn own(gateway: Arc<Gateway>) -> Router {
+    guarded(health(), gateway)
+}
+
+fn doors() -> Router<Arc<Gateway>> {
     let room = Arc::new(Semaphore::new(MAX_REQUESTS));
-    let doors = Router::new()
+    Router::new()
         .route("/v1/sources/{source}", post(sources::publish))
         .route("/v1/models/{model}/retrain", post(models::retrain))
         .route("/v1/models/{model}/promote", post(models::promote))
         .route("/v1/models/{model}/rollback", post(models::rollback))
         .route("/v2/models/{model}/infer", post(infer::infer))
         .merge(registry::router())
-        .route_layer(from_fn_with_state(room, limited));
-    // Whether it lives must be told at any load.
-    let health = Router::new()
+        .route_layer(from_fn_with_state(room, limited))
+}
+
+// Whether it lives must be told at any load.
+fn health() -> Router<Arc<Gateway>> {
+    Router::new()
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
+        .route("/metrics", get(metrics::page))
+}
+
+fn models_health() -> Router<Arc<Gateway>> {
+    Router::new()
         .route("/v2", get(health::server))
         .route("/v2/health/live", get(health::live))
         .route("/v2/health/ready", get(health::ready))
         .route("/v2/models/{model}", get(health::model))
-        .route("/v2/models/{model}/ready", get(health::model_ready));
-    doors
-        .merge(health)
+        .route("/v2/models/{model}/ready", get(health::model_ready))
+}
+
+fn guarded(router: Router<Arc<Gateway>>, gateway: Arc<Gateway>) -> Router {
+    let (names, metrics) = (gateway.names.clone(), gateway.metrics.clone());
+    router
         .with_state(gateway)
-        .layer(from_fn(origin::check))
+        .layer(from_fn_with_state(names, origin::check))
         .layer(from_fn(problem::render))
+        .layer(from_fn_with_state(metrics, metrics::count))
 }
 
 async fn limited(State(room): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {

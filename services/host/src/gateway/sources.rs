@@ -29,6 +29,8 @@ pub(super) async fn publish(
     actor::no_key(&head.headers)?;
     let media = body::media(&head.headers, &[Media::Json, Media::Lines])?;
     let body = body::read(&head.headers, body).await?;
+    let metrics = gateway.metrics.clone();
+    let label = [("source", source.clone())];
     let taken = blocking(move || {
         let project = gateway.projects.current(&gateway.store)?;
         let records = records::split(media, &body)?;
@@ -39,6 +41,12 @@ pub(super) async fn publish(
         published.map_err(problem)
     })
     .await?;
+    // Of a source that exists: whoever posts to another has had a problem for an answer.
+    let http = metrics.http();
+    http.accepted.get_or_create(&label).inc_by(taken.accepted);
+    let rejected = http.rejected.get_or_create(&label);
+    rejected.inc_by(taken.rejected.len() as u64);
+    drop(rejected);
     if taken.accepted > 0 {
         return Ok(answer(StatusCode::OK, &told(&taken)));
     }

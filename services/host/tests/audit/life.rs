@@ -177,7 +177,7 @@ impl Life {
             let (store, tasks, stop) = (store.clone(), tasks.clone(), Arc::clone(&stop));
             std::thread::spawn(move || work(&store, &tasks, n, &stop))
         });
-        let gateway = gateway::start(&store, &gateway::Options { port: 0 }).unwrap();
+        let gateway = gateway::start(&store, &gateway::Options::default()).unwrap();
         let people = People {
             store: &store,
             address: gateway.address(),

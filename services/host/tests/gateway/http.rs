@@ -17,6 +17,7 @@ fn a_port_in_use_is_named_with_the_remedy() {
         &shop.store,
         &Options {
             port: address.port(),
+            ..Options::default()
         },
     );
     let error = taken.err().unwrap();
@@ -32,6 +33,7 @@ fn a_port_in_use_is_named_with_the_remedy() {
         &shop.store,
         &Options {
             port: address.port(),
+            ..Options::default()
         },
     )
     .unwrap()
@@ -42,7 +44,7 @@ fn a_port_in_use_is_named_with_the_remedy() {
 fn it_says_whether_it_lives_and_is_ready() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
-    let handle = gateway::start(&store, &Options { port: 0 }).unwrap();
+    let handle = gateway::start(&store, &Options::default()).unwrap();
     let address = handle.address();
     assert!(address.ip().is_loopback());
     assert_eq!(get(address, "/healthz").status, 200);

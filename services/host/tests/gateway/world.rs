@@ -77,7 +77,7 @@ models:
     }
 
     pub fn serve(&self) -> (Handle, SocketAddr) {
-        let handle = gateway::start(&self.store, &Options { port: 0 }).unwrap();
+        let handle = gateway::start(&self.store, &Options::default()).unwrap();
         let address = handle.address();
         (handle, address)
     }

@@ -118,7 +118,7 @@ fn ids_come_from_an_outside_registry() {
     );
 
     // Our own registry knows them, and gives out no ids beside the other.
-    let own = gateway::start(&store, &gateway::Options { port: 0 }).unwrap();
+    let own = gateway::start(&store, &gateway::Options::default()).unwrap();
     let found = get(
         own.address(),
         "/subjects/ours.arrivals.orders-value/versions/latest",

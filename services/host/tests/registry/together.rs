@@ -83,7 +83,7 @@ fn no_id_is_given_twice() {
 fn without_a_project_it_is_said_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
     let store = mainstem_host::Store::open(dir.path()).unwrap();
-    let handle = gateway::start(&store, &gateway::Options { port: 0 }).unwrap();
+    let handle = gateway::start(&store, &gateway::Options::default()).unwrap();
     let refused = get(handle.address(), "/subjects");
     assert_eq!(refused.status, 500, "{}", refused.body);
     let told = refused.json();

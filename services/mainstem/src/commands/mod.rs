@@ -3,6 +3,7 @@
 mod apply;
 mod ask;
 pub mod audit;
+mod health;
 mod publish;
 mod up;
 
@@ -36,6 +37,7 @@ pub fn run(cli: Cli) -> Done {
         Command::Promote(promote) => ask::promote(&promote),
         Command::Rollback(ask) => ask::rollback(&ask),
         Command::Audit(audit) => audit::run(&audit),
+        Command::Health(options) => health::health(&options),
     }
 }
 

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
+use mainstem_host::gateway::{self, Doors};
+use mainstem_host::metrics::Metrics;
 use mainstem_host::outside::OutsideRegistry;
-use mainstem_host::{Store, gateway, processor, ticker};
+use mainstem_host::{Store, processor, ticker};
 use mainstem_schemas::definition::{Clock, Project};
 
 use super::{Done, actor, now, put_in_force, read_project};
-use crate::cli::{Run, Service, Up};
+use crate::cli::{PORT, Run, Service, Up};
 use crate::stop::Stop;
 
 /// How soon a stop is noticed.
@@ -38,34 +40,41 @@ fn serve(options: &Up, services: &[Service]) -> Done {
         return Ok(ExitCode::from(1));
     };
     store.check_blobs(&project)?;
-    let mut running = Running::default();
+    let (mut running, metrics) = (Running::default(), Metrics::default());
     for service in services {
         match service {
             Service::Processor => {
                 let name = format!("{}-{}", std::process::id(), now().0);
                 let mut told = processor::Options::new(options.threads, name);
                 let registry = options.place.kafka.registry()?;
+                told.metrics = metrics.clone();
                 told.registry =
                     registry.map(|outside| Arc::new(outside) as Arc<dyn OutsideRegistry>);
                 running.processor = Some(processor::start(&store, &told)?);
             }
-            Service::Gateway => {
-                match gateway::start(&store, &gateway::Options { port: options.port }) {
-                    Ok(handle) => {
-                        out!("listening on http://{}", handle.address());
-                        running.gateway = Some(handle);
-                    }
-                    // A second `up` is one more worker: only its port is taken.
-                    Err(error) if services.len() > 1 => {
-                        err!("mainstem: {error}; going on as a worker")
-                    }
-                    Err(error) => return Err(error.into()),
-                }
-            }
+            Service::Gateway => {}
             Service::Clock if project.clock == Clock::Wall => {
                 running.ticker = Some(ticker::start(&store)?)
             }
             Service::Clock => {}
+        }
+    }
+    let doors = if services.contains(&Service::Gateway) {
+        Doors::All
+    } else {
+        Doors::Health
+    };
+    if doors == Doors::All || options.port.is_some() {
+        match gateway::start(&store, &doors_of(options, doors, metrics)) {
+            Ok(handle) => {
+                out!("listening on http://{}", handle.address());
+                running.gateway = Some(handle);
+            }
+            // A second `up` is one more worker: only its port is taken.
+            Err(error) if services.len() > 1 && !error.is_of_the_command() => {
+                err!("mainstem: {error}; going on as a worker")
+            }
+            Err(error) => return Err(error.into()),
         }
     }
     out!(
@@ -79,6 +88,16 @@ fn serve(options: &Up, services: &[Service]) -> Done {
     running.stop();
     out!("stopped; start again to go on where it was");
     Ok(ExitCode::SUCCESS)
+}
+
+fn doors_of(options: &Up, doors: Doors, metrics: Metrics) -> gateway::Options {
+    gateway::Options {
+        listen: options.listen,
+        port: options.port.unwrap_or(PORT),
+        hosts: options.hosts.clone(),
+        doors,
+        metrics,
+    }
 }
 
 /// The store and the project in force, after the project file was applied where one is named; nothing where it has

@@ -72,7 +72,8 @@ impl Run {
     fn start(&self, which: usize) -> Process {
         let port = self.door.port().to_string();
         match SERVICES.get(which) {
-            Some(service) => self.place.start(&["run", service, "--port", &port]),
+            Some(&"gateway") => self.place.start(&["run", "gateway", "--port", &port]),
+            Some(service) => self.place.start(&["run", service, "--port", "0"]),
             None => self.place.start(&["up", "--port", "0"]),
         }
     }

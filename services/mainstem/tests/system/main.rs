@@ -12,6 +12,7 @@
 #[path = "../../../host/tests/gateway/client.rs"]
 mod client;
 mod clock;
+mod containers;
 mod disk;
 mod doors;
 mod files;
@@ -19,10 +20,13 @@ mod history;
 mod input;
 mod kills;
 mod labels;
+mod listen;
+mod metrics;
 mod models;
 mod place;
 mod process;
 mod publish;
+mod python;
 mod readme;
 mod sharing;
 mod shop;

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use mainstem_host::Store;
 use tempfile::TempDir;
 
-use crate::process::{Ended, Process};
+use crate::process::{Ended, Process, Variables};
 
 /// Where commands keep the log unless they are told otherwise.
 const DATA: &str = "mainstem-data";
@@ -64,12 +64,17 @@ impl Place {
 
     /// Starts a command and goes on.
     pub fn start(&self, args: &[&str]) -> Process {
-        Process::start(self.dir.path(), &self.said(), args, Stdio::null())
+        self.start_with(args, &[], Stdio::null())
     }
 
     /// Starts a command that reads what the test sends it.
     pub fn fed(&self, args: &[&str]) -> Process {
-        Process::start(self.dir.path(), &self.said(), args, Stdio::piped())
+        self.start_with(args, &[], Stdio::piped())
+    }
+
+    /// Starts a command with more in its environment.
+    pub fn start_with(&self, args: &[&str], variables: Variables<'_>, input: Stdio) -> Process {
+        Process::start(self.dir.path(), &self.said(), args, variables, input)
     }
 
     /// Runs a command to its end.

@@ -21,6 +21,9 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// Variables of the environment.
+pub type Variables<'a> = &'a [(&'a str, &'a str)];
+
 /// A command that runs.
 pub struct Process {
     child: Child,
@@ -40,12 +43,19 @@ pub struct Ended {
 
 impl Process {
     /// Starts the binary in a directory; what it says goes to files of that name under `said`.
-    pub fn start(dir: &Path, said: &Path, args: &[&str], input: Stdio) -> Process {
+    pub fn start(
+        dir: &Path,
+        said: &Path,
+        args: &[&str],
+        variables: Variables<'_>,
+        input: Stdio,
+    ) -> Process {
         let (out, err) = (said.with_extension("out"), said.with_extension("err"));
         let child = Command::new(env!("CARGO_BIN_EXE_mainstem"))
             .args(args)
             .current_dir(dir)
             .env("MAINSTEM_ACTOR", "test")
+            .envs(variables.iter().copied())
             .stdin(input)
             .stdout(File::create(&out).unwrap())
             .stderr(File::create(&err).unwrap())

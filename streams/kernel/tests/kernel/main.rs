@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod observers;
 mod restores;
 mod workers;
 

@@ -20,16 +20,16 @@ use mainstem_schemas::{Batch, Digest, Envelope};
 use crate::{at, input, numbers, spec};
 
 /// A log on which the numbers are summed, a turn for every five of them.
-struct World {
-    log: MemoryLog,
+pub struct World {
+    pub log: MemoryLog,
     blobs: Arc<MemoryBlobs>,
-    spec: TaskSpec,
+    pub spec: TaskSpec,
 }
 
 const NUMBERS: usize = 5;
 
 impl World {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let spec = spec(
             "sum/toy/0",
             vec![input("numbers", Mode::Immediate)],
@@ -57,8 +57,8 @@ impl World {
         World { log, blobs, spec }
     }
 
-    /// A worker takes that many turns and is gone.
-    fn work(&self, turns: u32, snapshots: SnapshotEvery, factory: Arc<Factory>) {
+    /// A worker that has not joined in anything yet.
+    pub fn crew(&self, snapshots: SnapshotEvery, factory: Arc<Factory>) -> Crew<Inert> {
         let parts = Parts {
             log: Arc::new(self.log.clone()),
             resolver: Arc::new(Nothing),
@@ -67,7 +67,12 @@ impl World {
             limit: FetchLimit::default(),
             snapshots,
         };
-        let mut crew = Crew::join(parts, "worker", Inert).unwrap();
+        Crew::join(parts, "worker", Inert).unwrap()
+    }
+
+    /// A worker takes that many turns and is gone.
+    pub fn work(&self, turns: u32, snapshots: SnapshotEvery, factory: Arc<Factory>) {
+        let mut crew = self.crew(snapshots, factory);
         let mut writer = self.log.writer("feed").unwrap();
         for turn in 0..turns {
             let values = (0..NUMBERS).map(|n| n as f64 * 0.1 + f64::from(turn));
@@ -127,12 +132,13 @@ impl World {
             log: &self.log,
             resolver: &Nothing,
             blobs,
+            observer: &(),
         };
         restore_one(Runner::new(self.spec.clone(), task), sources, reader)
     }
 }
 
-fn often(turns: u64) -> SnapshotEvery {
+pub fn often(turns: u64) -> SnapshotEvery {
     SnapshotEvery {
         turns,
         ..SnapshotEvery::default()
@@ -143,7 +149,7 @@ fn summing(spec: &TaskSpec) -> Box<dyn Task> {
     Box::new(Frame::new(Summing { bug: Bug::Nothing }, spec.clone()))
 }
 
-fn sums() -> Arc<Factory> {
+pub fn sums() -> Arc<Factory> {
     Arc::new(|spec| Some(summing(spec)))
 }
 

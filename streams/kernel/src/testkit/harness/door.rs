@@ -161,6 +161,7 @@ impl Door<'_> {
             log: &self.log,
             resolver: self.case.resolver.as_ref(),
             blobs: &self.blobs,
+            observer: &(),
         };
         let mut reader = self.log.reader().map_err(told)?;
         let (runner, passed_over) = restore_one(runner, sources, reader.as_mut()).map_err(told)?;
