@@ -60,7 +60,7 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let blobs = Arc::new(DirBlobs::open(&dir.path().join("blobs")).unwrap());
         let store = Store {
-            place: Place::Directory(dir.path().to_owned()),
+            place: Place::kafka("test", project),
             log,
             blobs,
         };
