@@ -3,7 +3,10 @@
 use mainstem_schemas::events::Turn;
 
 use crate::log::{Log, LogError, Partition, Reader};
-use crate::task::{TaskId, TaskSpec};
+use crate::task::{Output, TaskId, TaskSpec};
+
+/// Beyond every record.
+const END: u64 = i64::MAX as u64;
 
 /// Whether every task that the definition implies has folded all of its inputs and has no effect outstanding. Two
 /// looks: between them a task that was seen at its end could have been handed something by one seen later.
@@ -53,6 +56,7 @@ fn look(
     let mut positions = Vec::new();
     for (task, turn) in tasks.iter().zip(&turns) {
         positions.extend(positions_of(reader, task, turn.as_ref())?);
+        positions.extend(outputs_of(task));
     }
     let number = |turn: &Option<Turn>| turn.as_ref().map_or(0, |turn| turn.number);
     let quiet = reader.are_at_end(&positions)?;
@@ -79,4 +83,14 @@ fn positions_of(
         positions.push((partition, next));
     }
     Ok(positions)
+}
+
+/// What a task has written is decided, too: a log may show a turn before all of its outputs, and whoever finds quiet
+/// reads those.
+fn outputs_of(task: &TaskSpec) -> impl Iterator<Item = (Partition, u64)> {
+    let partitions = |output: &Output| {
+        let topic = output.topic.clone();
+        (0..output.partitions).map(move |index| (Partition::new(&topic, index), END))
+    };
+    task.outputs.iter().flat_map(partitions)
 }
