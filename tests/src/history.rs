@@ -15,6 +15,9 @@ pub type History = BTreeMap<(Partition, String), Vec<String>>;
 /// Topics whose records differ between live runs.
 const OBSERVED: [&str; 4] = [".turns", ".snapshots", ".outcomes", ".definitions"];
 
+/// Characters of a record that a message shows.
+const SHOWN: usize = 400;
+
 /// Reads the history of a project.
 ///
 /// # Panics
@@ -72,6 +75,8 @@ pub struct Differences {
     pub doubled: usize,
     /// There and never expected, or at another place in the order of their writer.
     pub differing: usize,
+    /// Where the first ones are, and what is there: a line for each partition and writer.
+    pub places: Vec<String>,
 }
 
 impl fmt::Display for Differences {
@@ -81,11 +86,13 @@ impl fmt::Display for Differences {
             lost,
             doubled,
             differing,
+            places,
         } = self;
         write!(
             f,
             "{records} records: {lost} lost, {doubled} doubled, {differing} differing"
-        )
+        )?;
+        places.iter().try_for_each(|place| write!(f, "\n  {place}"))
     }
 }
 
@@ -101,16 +108,22 @@ impl Differences {
                 expected.get(place).unwrap_or(&none),
                 found.get(place).unwrap_or(&none),
             );
-            differences.add(one, two);
+            if let Some(first) = first_difference(one, two) {
+                differences.add(one, two);
+                let ((at, writer), counts) = (place, (one.len(), two.len()));
+                differences.places.push(format!(
+                    "{at} of {writer}: {} records for {}, {first}",
+                    counts.1, counts.0
+                ));
+            } else {
+                differences.records += one.len();
+            }
         }
         differences
     }
 
     fn add(&mut self, expected: &[String], found: &[String]) {
         self.records += expected.len();
-        if expected == found {
-            return;
-        }
         let mut balance: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
         expected
             .iter()
@@ -140,6 +153,21 @@ impl Differences {
     pub fn is_none(&self) -> bool {
         (self.lost, self.doubled, self.differing) == (0, 0, 0)
     }
+}
+
+/// The first record that differs, cut to a readable length.
+fn first_difference(expected: &[String], found: &[String]) -> Option<String> {
+    let both = expected.len().max(found.len());
+    let at = (0..both).find(|at| expected.get(*at) != found.get(*at))?;
+    let cut = |records: &[String]| {
+        let record = records.get(at).map_or("nothing", String::as_str);
+        record.chars().take(SHOWN).collect::<String>()
+    };
+    Some(format!(
+        "the first at {at}: {} instead of {}",
+        cut(found),
+        cut(expected)
+    ))
 }
 
 #[cfg(test)]

@@ -85,6 +85,11 @@ impl Transactions {
         })
     }
 
+    /// Whether it writes nothing any more.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.spent.is_some()
+    }
+
     /// Writes records and offsets in one transaction.
     pub(crate) fn commit(
         &mut self,

@@ -25,6 +25,7 @@ const SLOTS: u32 = 16;
 
 /// A worker.
 pub(crate) struct KafkaWorker {
+    name: String,
     cluster: Arc<Cluster>,
     watch: Arc<Watch>,
     turns: Arc<Turns>,
@@ -32,7 +33,7 @@ pub(crate) struct KafkaWorker {
     /// By the group's name.
     rooms: BTreeMap<String, Room>,
     owned: BTreeMap<TaskId, Place>,
-    /// The broker refused a commit: what is still ours is taken up anew.
+    /// A commit was refused, or its end is unknown: what is still ours is taken up anew.
     fenced: bool,
 }
 
@@ -43,6 +44,11 @@ struct Place {
     lead: Partition,
 }
 
+fn transactions(cluster: &Arc<Cluster>, name: &str) -> Result<Transactions, LogError> {
+    let id = format!("{}-worker-{name}", cluster.options.project);
+    Transactions::open(cluster.clone(), &id, format!("worker {name}"))
+}
+
 impl KafkaWorker {
     pub(crate) fn join(
         cluster: Arc<Cluster>,
@@ -50,17 +56,26 @@ impl KafkaWorker {
         turns: Arc<Turns>,
         name: &str,
     ) -> Result<Self, LogError> {
-        let id = format!("{}-worker-{name}", cluster.options.project);
-        let transactions = Transactions::open(cluster.clone(), &id, format!("worker {name}"))?;
         Ok(KafkaWorker {
+            transactions: transactions(&cluster, name)?,
+            name: name.to_owned(),
             cluster,
             watch,
             turns,
-            transactions,
             rooms: BTreeMap::new(),
             owned: BTreeMap::new(),
             fenced: false,
         })
+    }
+
+    /// A producer that writes nothing any more is replaced. Names are unique among live workers: what fenced it is a
+    /// transaction that took too long, and whatever it left open is aborted. What the offsets say then decides.
+    fn renew(&mut self) -> Result<(), LogError> {
+        if self.transactions.is_spent() {
+            self.transactions = transactions(&self.cluster, &self.name)?;
+            self.rooms.values_mut().for_each(Room::doubt);
+        }
+        Ok(())
     }
 
     /// The tasks by the group that shares them out: one a room.
@@ -132,6 +147,7 @@ impl KafkaWorker {
 
 impl Worker for KafkaWorker {
     fn assign(&mut self, tasks: &[TaskSpec]) -> Result<Assignment, LogError> {
+        self.renew()?;
         let groups = self.groups(tasks)?;
         self.rooms.retain(|group, _| groups.contains_key(group));
         let mut now = BTreeMap::new();
@@ -211,8 +227,10 @@ impl Worker for KafkaWorker {
                 }
                 self.watch.ring();
             }
-            Err(CommitError::Fenced(_)) => self.fenced = true,
-            Err(CommitError::Unknown(_)) => self.rooms.values_mut().for_each(Room::doubt),
+            Err(CommitError::Fenced(_) | CommitError::Unknown(_)) => {
+                self.rooms.values_mut().for_each(Room::doubt);
+                self.fenced = true;
+            }
             Err(_) => {}
         }
         committed

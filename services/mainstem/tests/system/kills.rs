@@ -93,19 +93,19 @@ impl Run {
             ];
             place.start(&[&paced, resume].concat())
         };
-        let (mut publisher, mut left) = (start(&self.place, &[]), kills);
-        loop {
+        let (mut publisher, mut left) = (Some(start(&self.place, &[])), kills);
+        // A publication that is through sooner leaves the rest of the kills to the services.
+        while publisher.is_some() || left > 0 {
             self.chance.rest(30, 300);
-            if !publisher.is_alive() {
-                let ended = publisher.end();
-                if ended.code == Some(0) {
-                    break;
+            if let Some(ended) = publisher.take_if(|publisher| !publisher.is_alive()) {
+                let ended = ended.end();
+                if ended.code != Some(0) {
+                    // It was killed before it had begun.
+                    ended
+                        .with(1)
+                        .naming(&["no publication", "without --resume"]);
+                    publisher = Some(start(&self.place, &[]));
                 }
-                // It was killed before it had begun.
-                ended
-                    .with(1)
-                    .naming(&["no publication", "without --resume"]);
-                publisher = start(&self.place, &[]);
                 continue;
             }
             if left == 0 {
@@ -114,22 +114,22 @@ impl Run {
             left -= 1;
             self.kills += 1;
             let place = &self.place;
-            match self.chance.below(4) {
-                0 => {
+            match (self.chance.below(4), &mut publisher) {
+                (0, _) => {
                     self.processor.kill();
                     self.processor = place.start(&["run", "processor"]);
                 }
-                1 => {
+                (1, _) => {
                     self.up.kill();
                     self.up = up(place);
                 }
-                2 => {
-                    self.gateway.kill();
-                    self.gateway = gateway(place, self.door);
+                (3, Some(publisher)) => {
+                    publisher.kill();
+                    *publisher = start(place, &["--resume"]);
                 }
                 _ => {
-                    publisher.kill();
-                    publisher = start(place, &["--resume"]);
+                    self.gateway.kill();
+                    self.gateway = gateway(place, self.door);
                 }
             }
         }

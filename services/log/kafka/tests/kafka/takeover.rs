@@ -248,17 +248,15 @@ fn worker_process() {
     });
     let broker = broker().unwrap();
     let log = Arc::new(connect(broker, project));
+    // One crew for all of its life: whatever a commit ends with, the next step goes on.
+    let mut crew = crew(log.clone(), name);
     loop {
-        let mut crew = crew(log.clone(), name);
-        loop {
-            let seen = log.seen();
-            match crew.step(&specs(project)) {
-                Ok(progress) if progress.commits == 0 => {
-                    log.wait(seen, Duration::from_millis(20));
-                }
-                Ok(_) => {}
-                Err(_) => break,
-            }
+        let seen = log.seen();
+        if crew
+            .step(&specs(project))
+            .is_ok_and(|progress| progress.commits == 0)
+        {
+            log.wait(seen, Duration::from_millis(20));
         }
     }
 }
