@@ -9,7 +9,7 @@ use std::time::Duration;
 use mainstem_schemas::events::{ClockTicked, Event, RunTaken, StepOpened};
 use mainstem_schemas::{Batch, Catalog, Envelope, EventId, Millis, topics};
 
-use crate::log::{CommitError, Log, LogError, Partition, Reader, Writer};
+use crate::log::{CommitError, FetchLimit, Log, LogError, Partition, Reader, Writer};
 use crate::quiet::is_quiet;
 use crate::task::TaskSpec;
 
@@ -21,6 +21,12 @@ const RETRIES: usize = 20;
 
 /// How long one look at the log waits for news before it looks anyway.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// Whether there is a record is all that is asked.
+const ONE: FetchLimit = FetchLimit {
+    records: 1,
+    bytes: 1,
+};
 
 /// Why a paced run stopped.
 #[derive(Debug, thiserror::Error)]
@@ -146,7 +152,7 @@ impl<'a> Pacer<'a> {
             self.tick(time)?;
             self.wait_quiet(stop)?;
             let after = self.ends()?;
-            if after == ends {
+            if !self.has_records(&ends, &after)? {
                 return Ok(());
             }
             ends = after;
@@ -171,7 +177,12 @@ impl<'a> Pacer<'a> {
     /// those after them.
     fn last_round_added(&mut self) -> Result<bool, PaceError> {
         let clock = Partition::new(&topics::fixed(&self.project, "clock"), 0);
-        let tick = self.reader.range(&clock)?.end as i64;
+        // The end of the partition may lie further: logs may put marks between records.
+        let mut tick = 0;
+        crate::worker::for_each(self.reader.as_mut(), &clock, |record| {
+            tick = record.offset as i64 + 1;
+            Ok(())
+        })?;
         let (mut behind, mut added) = (BTreeSet::new(), false);
         crate::worker::read_events(
             self.reader.as_mut(),
@@ -195,6 +206,20 @@ impl<'a> Pacer<'a> {
             .iter()
             .map(|partition| Ok(self.reader.range(partition)?.end))
             .collect()
+    }
+
+    /// Whether anything was written to what is watched: an aborted transaction moves an end, too, and writes nothing.
+    fn has_records(&mut self, ends: &[u64], after: &[u64]) -> Result<bool, PaceError> {
+        let mut batch = Batch::new();
+        for (partition, (end, after)) in self.watched.iter().zip(ends.iter().zip(after)) {
+            if after > end {
+                self.reader.fetch(partition, *end, ONE, &mut batch)?;
+            }
+            if !batch.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn write(&mut self, event: &Event, time: Millis) -> Result<(), PaceError> {

@@ -10,6 +10,7 @@ mod classes;
 mod faults;
 mod fences;
 mod figures;
+mod pacing;
 mod secured;
 mod support;
 mod takeover;

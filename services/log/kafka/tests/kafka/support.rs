@@ -93,6 +93,10 @@ impl Room {
         }
     }
 
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
     pub fn at(&self, topic: &str, index: u32) -> Partition {
         Partition::new(&format!("{}.{topic}", self.project), index)
     }
