@@ -131,6 +131,20 @@ impl Batch {
         self.stamp_last(record.offset, record.timestamp);
     }
 
+    /// Appends copies of some rows of another batch with their offsets and timestamps.
+    pub fn push_rows(&mut self, other: &Batch, rows: Range<usize>) {
+        let Some(span) = other.span(rows.clone()) else {
+            return;
+        };
+        let (start, from) = (self.frames.len(), span.start);
+        self.frames.extend_from_slice(&other.frames[span]);
+        let ends = other.ends[rows.clone()].iter();
+        self.ends
+            .extend(ends.map(|end| (start + *end as usize - from) as u32));
+        self.offsets.extend_from_slice(&other.offsets[rows.clone()]);
+        self.timestamps.extend_from_slice(&other.timestamps[rows]);
+    }
+
     /// Sets offset and timestamp of the last record: for adapters that read records one by one.
     pub fn stamp_last(&mut self, offset: u64, timestamp: i64) {
         if let (Some(o), Some(t)) = (self.offsets.last_mut(), self.timestamps.last_mut()) {

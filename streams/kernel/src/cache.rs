@@ -1,12 +1,14 @@
-//! A reader that keeps what it read last. Many tasks that are folded again in the turns' order read the same ranges one
-//! after the other, a few records at a time, each a step back for the one before: a log that is far away takes several
-//! requests for each such step.
+//! A reader that keeps what it read last. Several tasks of a worker take the same records, each at its own turn; and
+//! tasks that are folded again in the turns' order read the same ranges one after the other, a few records at a time,
+//! each a step back for the one before: a log that is far away takes several requests for each such step.
 
 use std::collections::VecDeque;
 use std::ops::{DerefMut, Range};
+use std::sync::Arc;
 
 use mainstem_schemas::Batch;
 
+use crate::fetched::Fetched;
 use crate::log::{FetchLimit, LogError, Partition, Reader};
 
 /// Ranges that are kept: some for each input of the tasks of a worker.
@@ -15,27 +17,39 @@ const MAX_CHUNKS: usize = 64;
 /// Bytes that are kept: several of the largest fetches.
 const MAX_BYTES: usize = 32 << 20;
 
+/// Ranges that are no longer kept, whose memory is used again once nobody shares it.
+const MAX_SPARE: usize = 8;
+
 /// Reads through a memory of the last ranges. What is committed does not change, so it never answers with anything
 /// else than the reader beneath.
 pub struct CachedReader<R> {
     reader: R,
     /// The one used last comes first.
     chunks: VecDeque<Chunk>,
+    max_bytes: usize,
+    spare: VecDeque<Arc<Fetched>>,
 }
 
 /// All records of a range.
 struct Chunk {
     partition: Partition,
     range: Range<u64>,
-    records: Batch,
+    records: Arc<Fetched>,
 }
 
 impl<R> CachedReader<R> {
     /// Remembers nothing yet.
     pub fn new(reader: R) -> Self {
+        Self::with_room(reader, MAX_BYTES)
+    }
+
+    /// Keeps so many bytes, or the last range where that is larger.
+    pub fn with_room(reader: R, max_bytes: usize) -> Self {
         CachedReader {
             reader,
             chunks: VecDeque::new(),
+            max_bytes,
+            spare: VecDeque::new(),
         }
     }
 
@@ -52,34 +66,86 @@ impl<R> CachedReader<R> {
         self.chunks.push_front(chunk);
         let bytes = |chunk: &Chunk| chunk.records.bytes();
         while self.chunks.len() > MAX_CHUNKS
-            || (self.chunks.len() > 1 && self.chunks.iter().map(bytes).sum::<usize>() > MAX_BYTES)
+            || (self.chunks.len() > 1
+                && self.chunks.iter().map(bytes).sum::<usize>() > self.max_bytes)
         {
-            self.chunks.pop_back();
+            let oldest = self.chunks.pop_back();
+            self.spare.extend(oldest.map(|chunk| chunk.records));
         }
+        self.spare
+            .drain(..self.spare.len().saturating_sub(MAX_SPARE));
+    }
+
+    /// Memory for a range.
+    fn room(&mut self) -> Arc<Fetched> {
+        let unshared = |records: &Arc<Fetched>| Arc::strong_count(records) == 1;
+        let at = self.spare.iter().position(unshared);
+        at.and_then(|at| self.spare.remove(at)).unwrap_or_default()
+    }
+}
+
+impl<R> CachedReader<R>
+where
+    R: DerefMut<Target: Reader> + Send,
+{
+    /// The chunk that holds an offset, read where it is not known; nothing at the partition's end.
+    fn chunk(
+        &mut self,
+        partition: &Partition,
+        from: u64,
+        limit: FetchLimit,
+    ) -> Result<Option<&Chunk>, LogError> {
+        if self.find(partition, from).is_none() {
+            let least = FetchLimit::default();
+            let limit = FetchLimit {
+                records: limit.records.max(least.records),
+                bytes: limit.bytes.max(least.bytes),
+            };
+            let mut records = self.room();
+            let into = Fetched::emptied(&mut records);
+            let fetched = self.reader.fetch(partition, from, limit, into);
+            // What came before some damage is whole; the damage is met again at its own offset.
+            let Some(last) = records.offsets().last() else {
+                self.spare.push_front(records);
+                return fetched.map(|()| None);
+            };
+            self.keep(Chunk {
+                partition: partition.clone(),
+                range: from..last + 1,
+                records,
+            });
+        }
+        Ok(self.chunks.front())
     }
 }
 
 impl Chunk {
+    /// Whether it is what a fetch is to have, no more and no less.
+    fn is_just(&self, from: u64, limit: FetchLimit) -> bool {
+        let records = &self.records;
+        let fits = records.len() <= limit.records && records.bytes() <= limit.bytes;
+        from == self.range.start && (fits || records.len() == 1)
+    }
+
     /// The records from `from` on, within the limit; one at least.
     fn hand_out(&self, from: u64, limit: FetchLimit, into: &mut Batch) {
-        let first = self
-            .records
-            .offsets()
-            .partition_point(|offset| *offset < from);
-        let (rows, bytes) = (into.len(), into.bytes());
-        for row in first..self.records.len() {
-            let Some(record) = self.records.get(row) else {
-                break;
-            };
-            into.push_record(&record);
-            let over = into.len() - rows > 1 && into.bytes() - bytes > limit.bytes;
-            if over {
-                into.truncate(into.len() - 1);
+        let records = &self.records;
+        let first = records.offsets().partition_point(|offset| *offset < from);
+        let mut end = records
+            .len()
+            .min(first.saturating_add(limit.records.max(1)));
+        if records.frames(first..end).len() > limit.bytes {
+            let (mut low, mut high) = (first + 1, end);
+            while low < high {
+                let middle = (low + high).div_ceil(2);
+                match records.frames(first..middle).len() > limit.bytes {
+                    true => high = middle - 1,
+                    false => low = middle,
+                }
             }
-            if over || into.len() - rows >= limit.records {
-                break;
-            }
+            end = low;
         }
+        into.push_rows(records, first..end);
     }
 }
 
@@ -94,28 +160,37 @@ where
         limit: FetchLimit,
         into: &mut Batch,
     ) -> Result<(), LogError> {
-        if let Some(chunk) = self.find(partition, from) {
+        if let Some(chunk) = self.chunk(partition, from, limit)? {
             chunk.hand_out(from, limit, into);
-            return Ok(());
         }
-        let (mut records, whole) = (Batch::new(), FetchLimit::default());
-        let fetched = self.reader.fetch(partition, from, whole, &mut records);
-        // What came before some damage is whole; the damage is met again at its own offset.
-        let Some(last) = records.offsets().last() else {
-            return fetched;
-        };
-        let chunk = Chunk {
-            partition: partition.clone(),
-            range: from..last + 1,
-            records,
-        };
-        chunk.hand_out(from, limit, into);
-        self.keep(chunk);
+        Ok(())
+    }
+
+    fn fetch_shared(
+        &mut self,
+        partition: &Partition,
+        from: u64,
+        limit: FetchLimit,
+        into: &mut Arc<Fetched>,
+    ) -> Result<(), LogError> {
+        match self.chunk(partition, from, limit)? {
+            Some(chunk) if chunk.is_just(from, limit) => *into = Arc::clone(&chunk.records),
+            Some(chunk) => chunk.hand_out(from, limit, Fetched::emptied(into)),
+            None => Fetched::emptied(into).clear(),
+        }
         Ok(())
     }
 
     fn at_end(&mut self, partition: &Partition, offset: u64) -> Result<bool, LogError> {
         self.reader.at_end(partition, offset)
+    }
+
+    fn are_at_end(&mut self, positions: &[(Partition, u64)]) -> Result<bool, LogError> {
+        self.reader.are_at_end(positions)
+    }
+
+    fn look(&mut self, stages: &[Vec<Partition>]) -> Result<(), LogError> {
+        self.reader.look(stages)
     }
 
     fn range(&mut self, partition: &Partition) -> Result<Range<u64>, LogError> {

@@ -12,6 +12,7 @@
 
 pub mod cache;
 pub mod decider;
+pub mod fetched;
 pub mod known;
 pub mod log;
 pub mod machine;

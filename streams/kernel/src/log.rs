@@ -9,6 +9,7 @@ use std::time::Duration;
 use mainstem_schemas::Batch;
 use mainstem_schemas::events::Turn;
 
+use crate::fetched::Fetched;
 use crate::task::{TaskId, TaskSpec};
 
 /// A partition of a topic.
@@ -167,6 +168,21 @@ pub trait Reader: Send {
         limit: FetchLimit,
         into: &mut Batch,
     ) -> Result<(), LogError>;
+
+    /// The records from `from` on, as [`Reader::fetch`] appends them: in the memory of `into`, or shared with who fetched
+    /// them before.
+    ///
+    /// # Errors
+    /// As [`Reader::fetch`].
+    fn fetch_shared(
+        &mut self,
+        partition: &Partition,
+        from: u64,
+        limit: FetchLimit,
+        into: &mut Arc<Fetched>,
+    ) -> Result<(), LogError> {
+        self.fetch(partition, from, limit, Fetched::emptied(into))
+    }
 
     /// Whether no committed record and no open transaction lies at or beyond `offset`.
     ///

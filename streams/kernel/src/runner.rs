@@ -4,10 +4,13 @@ mod foreign;
 mod snapshot;
 mod ticks;
 
+use std::sync::Arc;
+
 use mainstem_schemas::events::{Event, InputPosition, Turn};
 use mainstem_schemas::partition::partition_of;
 use mainstem_schemas::{Batch, Digest, Envelope, EventId};
 
+use crate::fetched::Fetched;
 use crate::known::{Known, Resolver};
 use crate::log::{Commit, FetchLimit, LogError, Partition, Reader};
 use crate::machine::Run;
@@ -29,7 +32,7 @@ pub trait Blobs: Send + Sync {
     ///
     /// # Errors
     /// [`BlobError`].
-    fn get(&self, digest: &Digest) -> Result<std::sync::Arc<[u8]>, BlobError>;
+    fn get(&self, digest: &Digest) -> Result<Arc<[u8]>, BlobError>;
 
     /// Whether blobs can be written and read: what a service asks before it starts.
     ///
@@ -100,7 +103,7 @@ pub struct Runner {
     partitions: Vec<Partition>,
     positions: Vec<u64>,
     last: (i64, Digest),
-    batches: Vec<Batch>,
+    batches: Vec<Arc<Fetched>>,
     /// Ticks that were folded since the last turn and brought about nothing.
     idle: Batch,
     outbox: Outbox,
@@ -117,7 +120,7 @@ impl Runner {
         let partitions = spec.partitions();
         Runner {
             positions: vec![0; partitions.len()],
-            batches: vec![Batch::new(); partitions.len()],
+            batches: vec![Arc::default(); partitions.len()],
             idle: Batch::new(),
             outbox: Outbox::new(&spec.outputs),
             known: Known::default(),
@@ -178,7 +181,7 @@ impl Runner {
         limit: FetchLimit,
     ) -> Result<Option<Commit>, TaskError> {
         self.fetch(reader, limit)?;
-        if self.batches.iter().all(Batch::is_empty) {
+        if self.has_nothing() {
             return self.stuck(reader).map(|()| None);
         }
         if self.ticks_come_first() {
@@ -210,7 +213,8 @@ impl Runner {
         ask: &mut Ask<'_>,
     ) -> Result<Option<Commit>, TaskError> {
         self.fetch(reader, limit)?;
-        let behind = |batch: &Batch| batch.len() >= limit.records || batch.bytes() >= limit.bytes;
+        let behind =
+            |batch: &Arc<Fetched>| batch.len() >= limit.records || batch.bytes() >= limit.bytes;
         let behind = self.batches[rank::CLOCK..].iter().any(behind);
         if self.ticks_come_first() {
             return self.seal_ticks(blobs).map(Some);
@@ -220,7 +224,7 @@ impl Runner {
         if !behind {
             ask(self.task.as_ref(), &self.known, &mut self.outbox);
         }
-        if self.batches.iter().all(Batch::is_empty) && self.outbox.is_empty() {
+        if self.has_nothing() && self.outbox.is_empty() {
             return Ok(None);
         }
         self.seal(blobs)
@@ -243,7 +247,7 @@ impl Runner {
             .map_err(|error| self.log_error(error))?;
         let full = self.task.is_full();
         for rank in (0..self.partitions.len()).rev() {
-            self.batches[rank].clear();
+            Fetched::emptied(&mut self.batches[rank]);
             if full && rank >= rank::FIRST {
                 continue;
             }
@@ -263,26 +267,64 @@ impl Runner {
         limit: FetchLimit,
     ) -> Result<(), LogError> {
         let mut from = self.next(rank);
+        if let Some(earliest) = self.fetch_some(reader, rank, from, limit)? {
+            from = foreign::from(&self.partitions[rank], from, earliest)?;
+            self.fetch_some(reader, rank, from, limit)?;
+        }
+        if rank <= rank::CLOCK {
+            self.fetch_rest(reader, rank, limit)?;
+        }
+        Ok(())
+    }
+
+    /// Fetches what other tasks may have fetched just so; a foreign topic that no longer reaches so far says where it
+    /// begins.
+    fn fetch_some(
+        &mut self,
+        reader: &mut dyn Reader,
+        rank: usize,
+        from: u64,
+        limit: FetchLimit,
+    ) -> Result<Option<u64>, LogError> {
         let (partition, batch) = (&self.partitions[rank], &mut self.batches[rank]);
+        match reader.fetch_shared(partition, from, limit, batch) {
+            Err(LogError::OutOfRange { earliest, .. }) if self.spec.is_foreign(rank) => {
+                Ok(Some(earliest))
+            }
+            fetched => fetched.map(|()| None),
+        }
+    }
+
+    fn fetch_rest(
+        &mut self,
+        reader: &mut dyn Reader,
+        rank: usize,
+        limit: FetchLimit,
+    ) -> Result<(), LogError> {
+        let mut rest = Batch::new();
         loop {
+            let batch = &mut self.batches[rank];
+            let Some(last) = batch.offsets().last() else {
+                return Ok(());
+            };
+            if batch.len() >= limit.records || batch.bytes() >= limit.bytes {
+                return Ok(());
+            }
             let left = FetchLimit {
                 records: limit.records - batch.len(),
                 bytes: limit.bytes - batch.bytes(),
             };
-            let before = batch.len();
-            match reader.fetch(partition, from, left, batch) {
-                Err(LogError::OutOfRange { earliest, .. }) if self.spec.is_foreign(rank) => {
-                    from = foreign::from(partition, from, earliest)?;
-                    continue;
-                }
-                fetched => fetched?,
-            }
-            let more = rank <= rank::CLOCK && batch.len() > before;
-            if !more || batch.len() >= limit.records || batch.bytes() >= limit.bytes {
+            rest.clear();
+            reader.fetch(&self.partitions[rank], last + 1, left, &mut rest)?;
+            if rest.is_empty() {
                 return Ok(());
             }
-            from = batch.offsets().last().map_or(from, |last| last + 1);
+            Fetched::extend(batch, &rest);
         }
+    }
+
+    fn has_nothing(&self) -> bool {
+        self.batches.iter().all(|batch| batch.is_empty())
     }
 
     /// A task that holds all it can until a tick, and a tick that comes only once the task has read all: nothing would
@@ -316,9 +358,9 @@ impl Runner {
     fn hold_data_back(&mut self, limit: FetchLimit) {
         let clock = &self.batches[rank::CLOCK];
         if clock.len() >= limit.records || clock.bytes() >= limit.bytes {
-            self.batches[rank::FIRST..]
-                .iter_mut()
-                .for_each(Batch::clear);
+            for batch in &mut self.batches[rank::FIRST..] {
+                Fetched::emptied(batch);
+            }
         }
     }
 
@@ -351,7 +393,7 @@ impl Runner {
             if let Some(last) = batch.offsets().last() {
                 self.positions[rank] = last + 1;
                 self.snapshot.records += batch.len() as u64;
-                runs.push(turn::run_taken(&self.partitions[rank], batch));
+                runs.push(batch.taken(&self.partitions[rank]).clone());
             }
         }
         let mut turn = Turn {

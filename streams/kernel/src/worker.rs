@@ -89,6 +89,9 @@ pub struct Progress {
 /// Turns of one commit together: beyond it the other tasks wait for the next, so that a transaction stays short.
 const MAX_COMMIT_BYTES: usize = 16 << 20;
 
+/// Records that are kept for the other tasks on a lead partition: the last fetch of each of its inputs.
+const SHARED_BYTES: usize = 8 << 20;
+
 const NO_MACHINE: &str = "this version has no machine for it; run a newer version";
 
 struct Owned {
@@ -111,7 +114,8 @@ impl Owned {
 pub struct Crew<A: Actuator> {
     parts: Parts,
     worker: Box<dyn Worker>,
-    reader: Box<dyn Reader>,
+    /// What several tasks take is read once.
+    reader: CachedReader<Box<dyn Reader>>,
     actuator: A,
     observer: std::sync::Arc<dyn Observer>,
     owned: BTreeMap<TaskId, Owned>,
@@ -129,7 +133,8 @@ impl<A: Actuator> Crew<A> {
     /// # Errors
     /// The log's.
     pub fn join(parts: Parts, name: &str, actuator: A) -> Result<Self, LogError> {
-        let (worker, reader) = (parts.log.worker(name)?, parts.log.reader()?);
+        let worker = parts.log.worker(name)?;
+        let reader = CachedReader::with_room(parts.log.reader()?, SHARED_BYTES);
         let (owned, waiting) = (BTreeMap::new(), BTreeMap::new());
         Ok(Crew {
             parts,
@@ -288,7 +293,7 @@ impl<A: Actuator> Crew<A> {
             blobs: self.parts.blobs.as_ref(),
             observer: self.observer.as_ref(),
         };
-        let mut reader = CachedReader::new(self.reader.as_mut());
+        let mut reader = CachedReader::new(&mut self.reader);
         let restored = match restore(runners, sources, &mut reader) {
             Ok(restored) => restored,
             Err(error) => {
@@ -325,12 +330,16 @@ impl<A: Actuator> Crew<A> {
     fn take_turns(&mut self, progress: &mut Progress) {
         let mut bytes = 0;
         let mut stopped = Vec::new();
-        // Where the last step had no room for all, this one begins with those that it left out.
+        // Tasks that follow one lead partition take the same records one after the other. Where the last step had no room
+        // for all, this one begins with those that it left out.
+        let mut order: Vec<_> = self.owned.iter_mut().collect();
+        order.sort_by(|(a, one), (b, two)| {
+            (&one.runner.spec.lead, a).cmp(&(&two.runner.spec.lead, b))
+        });
         let first = self.first.take();
-        let owned = self.owned.iter_mut();
-        let (before, from): (Vec<_>, Vec<_>) =
-            owned.partition(|(id, _)| Some(*id) < first.as_ref());
-        for (id, owned) in from.into_iter().chain(before) {
+        let first = order.iter().position(|(id, _)| Some(*id) == first.as_ref());
+        order.rotate_left(first.unwrap_or(0));
+        for (id, owned) in order {
             if bytes > MAX_COMMIT_BYTES {
                 self.first = Some(id.clone());
                 break;
@@ -338,7 +347,7 @@ impl<A: Actuator> Crew<A> {
             let (resolver, blobs) = (self.parts.resolver.as_ref(), self.parts.blobs.as_ref());
             match owned
                 .runner
-                .turn(self.reader.as_mut(), resolver, blobs, self.parts.limit)
+                .turn(&mut self.reader, resolver, blobs, self.parts.limit)
             {
                 Ok(None) => owned.caught_up = true,
                 Ok(Some(commit)) => {

@@ -1,8 +1,9 @@
 //! Ticks that change nothing which anybody sees. Under the wall clock every task is handed one each second; a turn for
 //! each of them would be most of what an idle project ever writes.
 
-use mainstem_schemas::Batch;
+use std::sync::Arc;
 
+use crate::fetched::Fetched;
 use crate::log::Commit;
 use crate::machine::Effect;
 use crate::task::rank;
@@ -29,13 +30,15 @@ impl Runner {
 
     /// A turn of the ticks that waited, and of nothing that was fetched since.
     pub(super) fn seal_ticks(&mut self, blobs: &dyn Blobs) -> Result<Commit, TaskError> {
-        self.batches.iter_mut().for_each(Batch::clear);
+        self.batches.iter_mut().for_each(|batch| {
+            Fetched::emptied(batch);
+        });
         self.seal(blobs).map_err(|fault| self.fault(fault))
     }
 
     /// The effects that are outstanding, where nothing but ticks of the wall clock is at hand.
     pub(super) fn before_idle_ticks(&self) -> Option<Vec<Effect>> {
-        let ticks = |(rank, batch): (usize, &Batch)| batch.is_empty() || rank == rank::CLOCK;
+        let ticks = |(rank, batch): (usize, &Arc<Fetched>)| batch.is_empty() || rank == rank::CLOCK;
         let idle = !self.task.is_paced() && self.batches.iter().enumerate().all(ticks);
         idle.then(|| self.task.outstanding())
     }
@@ -60,6 +63,6 @@ impl Runner {
         let mut ticks = std::mem::take(&mut self.idle);
         let at_hand = &mut self.batches[rank::CLOCK];
         at_hand.iter().for_each(|tick| ticks.push_record(&tick));
-        *at_hand = ticks;
+        *at_hand = Arc::new(Fetched::from(ticks));
     }
 }

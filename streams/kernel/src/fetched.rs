@@ -1,0 +1,67 @@
+//! Records that were fetched once and are shared by the tasks that take them.
+
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
+
+use mainstem_schemas::Batch;
+use mainstem_schemas::events::RunTaken;
+
+use crate::log::Partition;
+use crate::turn;
+
+/// Records of a partition, and what a turn says of them: computed once, whoever takes them.
+#[derive(Debug, Default)]
+pub struct Fetched {
+    records: Batch,
+    taken: OnceLock<RunTaken>,
+}
+
+impl Fetched {
+    /// What a turn says that takes these records of `partition`; there is one at least.
+    pub(crate) fn taken(&self, partition: &Partition) -> &RunTaken {
+        let taken = || turn::run_taken(partition, &self.records);
+        self.taken.get_or_init(taken)
+    }
+
+    /// Appends records to those of a place.
+    pub(crate) fn extend(place: &mut Arc<Fetched>, rest: &Batch) {
+        let fetched = Arc::make_mut(place);
+        fetched.taken = OnceLock::new();
+        fetched.records.push_rows(rest, 0..rest.len());
+    }
+
+    /// The memory of a place for records: emptied where nobody shares it, else new.
+    pub(crate) fn emptied(place: &mut Arc<Fetched>) -> &mut Batch {
+        if Arc::get_mut(place).is_none() {
+            *place = Arc::default();
+        }
+        let fetched = Arc::make_mut(place);
+        fetched.taken = OnceLock::new();
+        fetched.records.clear();
+        &mut fetched.records
+    }
+}
+
+/// A copy is of the records: what was said of them is said anew.
+impl Clone for Fetched {
+    fn clone(&self) -> Self {
+        Fetched::from(self.records.clone())
+    }
+}
+
+impl From<Batch> for Fetched {
+    fn from(records: Batch) -> Self {
+        Fetched {
+            records,
+            taken: OnceLock::new(),
+        }
+    }
+}
+
+impl Deref for Fetched {
+    type Target = Batch;
+
+    fn deref(&self) -> &Batch {
+        &self.records
+    }
+}
