@@ -276,6 +276,33 @@ mod tests {
     }
 
     #[test]
+    fn who_takes_the_same_shares_it_and_its_digests() {
+        let log = log(1_000);
+        let mut counted = Counted(log.reader().unwrap(), 0);
+        let mut cached = CachedReader::with_room(&mut counted, 1);
+        let partition = Partition::new("t", 0);
+        let limit = FetchLimit {
+            records: 10_000,
+            bytes: 8 << 20,
+        };
+        let (mut one, mut two, mut rest) = (Arc::default(), Arc::default(), Arc::default());
+        let mut take = |from, into: &mut Arc<Fetched>| {
+            cached.fetch_shared(&partition, from, limit, into).unwrap();
+        };
+        take(0, &mut one);
+        take(0, &mut two);
+        take(400, &mut rest);
+        assert!(Arc::ptr_eq(&one, &two));
+        assert_eq!((one.len(), rest.len()), (1_000, 600));
+        assert_eq!(rest.frames(0..600), one.frames(400..1_000));
+        assert_eq!(rest.taken(&partition).first, 400);
+        // A copy of one's own may change; what is shared does not.
+        Fetched::emptied(&mut two);
+        assert_eq!((one.len(), two.len()), (1_000, 0));
+        assert_eq!(counted.1, 1, "fetches");
+    }
+
+    #[test]
     fn what_was_not_there_is_looked_for_again() {
         let log = log(10);
         let reader = log.reader().unwrap();

@@ -323,6 +323,15 @@ impl Runner {
         }
     }
 
+    /// Whether the last turn took about as much as it may of one of the room's own inputs: there may be more.
+    pub(crate) fn took_much(&self, limit: FetchLimit) -> bool {
+        let much = |batch: &Arc<Fetched>| {
+            batch.len() >= limit.records / 2 || batch.bytes() >= limit.bytes / 2
+        };
+        let own = self.batches[rank::FIRST..].iter();
+        own.filter(|batch| !batch.is_empty()).any(much)
+    }
+
     fn has_nothing(&self) -> bool {
         self.batches.iter().all(|batch| batch.is_empty())
     }

@@ -92,6 +92,10 @@ const MAX_COMMIT_BYTES: usize = 16 << 20;
 /// Records that are kept for the other tasks on a lead partition: the last fetch of each of its inputs.
 const SHARED_BYTES: usize = 8 << 20;
 
+/// Steps that one look at the ends of all inputs is good for, where tasks are far behind: a look takes several requests,
+/// and what it saw of the broadcast inputs holds for all data that it saw.
+const STEPS_A_LOOK: usize = 4;
+
 const NO_MACHINE: &str = "this version has no machine for it; run a newer version";
 
 struct Owned {
@@ -125,6 +129,8 @@ pub struct Crew<A: Actuator> {
     pending: Vec<Commit>,
     /// The task that takes its turn first on the next step; else the first by name.
     first: Option<TaskId>,
+    /// Steps that go by the last look at the inputs' ends.
+    steps: usize,
 }
 
 impl<A: Actuator> Crew<A> {
@@ -146,6 +152,7 @@ impl<A: Actuator> Crew<A> {
             waiting,
             pending: Vec::new(),
             first: None,
+            steps: 0,
         })
     }
 
@@ -174,11 +181,21 @@ impl<A: Actuator> Crew<A> {
         let mut progress = Progress::default();
         let assignment = self.worker.assign(tasks)?;
         self.change_hands(&assignment, tasks);
-        self.restore(&mut progress);
+        if !self.waiting.is_empty() {
+            // A restore reads beyond what was seen before.
+            self.look_away()?;
+            self.restore(&mut progress);
+        }
         if self.pending.is_empty() {
-            self.reader.look(&self.stages())?;
+            if self.steps == 0 {
+                self.reader.look(&self.stages())?;
+                self.steps = STEPS_A_LOOK;
+            }
+            self.steps -= 1;
             self.take_turns(&mut progress);
-            self.reader.look(&[])?;
+            if self.steps == 0 || !self.is_behind() {
+                self.look_away()?;
+            }
             self.take_outcomes();
         }
         if !self.pending.is_empty() {
@@ -197,6 +214,18 @@ impl<A: Actuator> Crew<A> {
         }
         self.act();
         Ok(progress)
+    }
+
+    /// The next step looks at the ends anew.
+    fn look_away(&mut self) -> Result<(), LogError> {
+        self.steps = 0;
+        self.reader.look(&[])
+    }
+
+    /// Whether there is work at hand for some steps.
+    fn is_behind(&self) -> bool {
+        let behind = |owned: &Owned| owned.runner.took_much(self.parts.limit);
+        self.owned.values().any(behind)
     }
 
     /// One commit is too large for the log: its task stands still, the others go on.
@@ -272,9 +301,6 @@ impl<A: Actuator> Crew<A> {
     }
 
     fn restore(&mut self, progress: &mut Progress) {
-        if self.waiting.is_empty() {
-            return;
-        }
         let mut waiting = std::mem::take(&mut self.waiting);
         let mut runners = Vec::new();
         for (id, spec) in &waiting {

@@ -115,6 +115,7 @@ impl KafkaLog {
     /// # Errors
     /// Where none answers, or a setting is wrong or ours.
     pub fn connect(options: Options) -> Result<KafkaLog, LogError> {
+        native::keep_memory();
         let cluster = Arc::new(Cluster::connect(options)?);
         let watch = Arc::new(Watch::default());
         let turns = Arc::new(Turns::new(cluster.clone(), watch.clone()));
