@@ -1,19 +1,22 @@
 //! Questions and answers as clients of Confluent's registry write and read them.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use mainstem_registry::{Register, Registered, RegistryError, Schema, Wish};
 use mainstem_schemas::registry::{Reference, RegistryFact};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::super::problem::{Answered, Problem};
+use super::super::problem::{Answered, Problem, panicked};
 use super::super::{Gateway, body};
 use super::desk::{DeskError, View};
 
@@ -104,25 +107,29 @@ impl IntoResponse for Refusal {
 
 pub(super) type Told = Result<Answer, Refusal>;
 
-/// What the path's end and the query say.
+/// What the query says.
 pub(super) struct Query(BTreeMap<String, String>);
 
-impl Query {
-    pub fn of(request: &Request) -> Self {
+impl<S: Sync> FromRequestParts<S> for Query {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let decoded = |text: &str| {
             let text = text.replace('+', " ");
             percent_decode_str(&text).decode_utf8_lossy().into_owned()
         };
-        let pairs = request.uri().query().unwrap_or_default().split('&');
+        let pairs = parts.uri.query().unwrap_or_default().split('&');
         let pairs = pairs.filter(|pair| !pair.is_empty());
         let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-        Query(
+        Ok(Query(
             pairs
                 .map(|(name, value)| (decoded(name), decoded(value)))
                 .collect(),
-        )
+        ))
     }
+}
 
+impl Query {
     /// Whether a flag is up.
     pub fn flag(&self, name: &str) -> bool {
         self.0
@@ -160,10 +167,18 @@ pub(super) fn wanted(text: &str) -> Result<Option<u32>, RegistryError> {
 }
 
 /// A body that is a JSON object.
-pub(super) async fn read<T: for<'de> Deserialize<'de>>(
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<T, Refusal> {
+pub(super) struct Said<T>(pub T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Said<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
+        let (head, body) = request.into_parts();
+        read(&head.headers, body).await.map(Said)
+    }
+}
+
+async fn read<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Refusal> {
     let said = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
@@ -235,9 +250,7 @@ pub(super) async fn ask(
             .registry
             .ask(&gateway.store, &gateway.projects, question)
     });
-    let answered = answered
-        .await
-        .map_err(|_| super::super::problem::panicked())?;
+    let answered = answered.await.map_err(|_| panicked())?;
     Ok(Answer::of(answered?))
 }
 
@@ -251,9 +264,7 @@ pub(super) async fn change(
             .registry
             .change(&gateway.store, &gateway.projects, plan)
     });
-    let changed = changed
-        .await
-        .map_err(|_| super::super::problem::panicked())?;
+    let changed = changed.await.map_err(|_| panicked())?;
     Ok(Answer::of(changed?))
 }
 
