@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use mainstem_schemas::catalog::SchemaRegistered;
+use mainstem_schemas::catalog::{MAX_GIVEN, SchemaRegistered};
 use mainstem_schemas::definition::Project;
 use mainstem_schemas::registry::{
     Level, Mode, Reference, RegistryFact, SchemaFact, VersionRegistered,
@@ -282,10 +282,8 @@ impl Registry {
     }
 
     pub(crate) fn next_id(&self) -> u32 {
-        self.schemas
-            .keys()
-            .next_back()
-            .map_or(1, |last| last.saturating_add(1))
+        let last = self.schemas.range(..=MAX_GIVEN).next_back();
+        last.map_or(1, |(last, _)| last.saturating_add(1))
     }
 }
 
