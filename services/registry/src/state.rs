@@ -292,6 +292,8 @@ impl Registry {
 pub fn own_subject(project: &str, name: &str, schema: &str) -> String {
     match name.split_once('.') {
         Some(("arrivals" | "features", _)) => format!("{project}.{name}-value"),
+        // A copy of another registry's: the subject of its record may be a client's.
+        _ if name.starts_with("outside/") => name.to_owned(),
         _ => record_name(schema).unwrap_or_else(|| name.to_owned()),
     }
 }
