@@ -7,7 +7,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use mainstem_registry::{Register, Registered, RegistryError, Schema, Wish};
 use mainstem_schemas::registry::{Reference, RegistryFact};
@@ -114,22 +114,23 @@ impl<S: Sync> FromRequestParts<S> for Query {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let decoded = |text: &str| {
-            let text = text.replace('+', " ");
-            percent_decode_str(&text).decode_utf8_lossy().into_owned()
-        };
-        let pairs = parts.uri.query().unwrap_or_default().split('&');
-        let pairs = pairs.filter(|pair| !pair.is_empty());
-        let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-        Ok(Query(
-            pairs
-                .map(|(name, value)| (decoded(name), decoded(value)))
-                .collect(),
-        ))
+        Ok(Query::of(&parts.uri))
     }
 }
 
 impl Query {
+    fn of(uri: &Uri) -> Self {
+        let decoded = |text: &str| {
+            let text = text.replace('+', " ");
+            percent_decode_str(&text).decode_utf8_lossy().into_owned()
+        };
+        let pairs = uri.query().unwrap_or_default().split('&');
+        let pairs = pairs.filter(|pair| !pair.is_empty());
+        let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        let pairs = pairs.map(|(name, value)| (decoded(name), decoded(value)));
+        Query(pairs.collect())
+    }
+
     /// Whether a flag is up.
     pub fn flag(&self, name: &str) -> bool {
         self.0
@@ -205,7 +206,7 @@ async fn read<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T,
 /// A schema as clients send it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Sent {
+struct Sent {
     schema: Option<String>,
     schema_type: Option<String>,
     references: Option<Vec<Reference>>,
@@ -216,9 +217,22 @@ pub(super) struct Sent {
     rule_set: Option<Value>,
 }
 
+/// What the body and the query wish for.
+pub(super) struct Wished(pub Wish);
+
+impl<S: Sync> FromRequest<S> for Wished {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        let normalize = Query::of(request.uri()).flag("normalize");
+        let Said(sent): Said<Sent> = Said::from_request(request, state).await?;
+        Ok(Wished(sent.wish(normalize)?))
+    }
+}
+
 impl Sent {
     /// As the registry understands it; an id or version below one is none.
-    pub fn wish(self, normalize: bool) -> Result<Wish, RegistryError> {
+    fn wish(self, normalize: bool) -> Result<Wish, RegistryError> {
         let invalid = |why: &str| RegistryError::InvalidSchema {
             kind: "AVRO".into(),
             why: why.into(),

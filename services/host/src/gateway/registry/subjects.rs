@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use mainstem_registry::{Against, Registered};
+use mainstem_registry::{Against, Registered, Wish};
 use serde_json::{Value, json};
 
 use super::super::Gateway;
-use super::answer::{Query, Said, Sent, Told, ask, bare, change, registered, versioned, wanted};
+use super::answer::{Query, Told, Wished, ask, bare, change, registered, versioned, wanted};
 
 type Shared = State<Arc<Gateway>>;
 
@@ -79,10 +79,8 @@ pub(super) async fn referred_by(State(gateway): Shared, Path(at): Place) -> Told
 pub(super) async fn register(
     State(gateway): Shared,
     Path(subject): Path<String>,
-    query: Query,
-    Said(sent): Said<Sent>,
+    Wished(wish): Wished,
 ) -> Told {
-    let wish = sent.wish(query.flag("normalize"))?;
     change(gateway, move |view| {
         let readable = |subject: &str, schema: &str| view.readable(subject, schema);
         let register = view.registry.register(&subject, &wish, &readable)?;
@@ -95,9 +93,8 @@ pub(super) async fn lookup(
     State(gateway): Shared,
     Path(subject): Path<String>,
     query: Query,
-    Said(sent): Said<Sent>,
+    Wished(wish): Wished,
 ) -> Told {
-    let wish = sent.wish(query.flag("normalize"))?;
     ask(gateway, move |view| {
         let found = view
             .registry
@@ -134,18 +131,18 @@ pub(super) async fn test_all(
     State(gateway): Shared,
     Path(subject): Path<String>,
     query: Query,
-    Said(sent): Said<Sent>,
+    Wished(wish): Wished,
 ) -> Told {
-    tested(gateway, subject, None, query, sent).await
+    tested(gateway, subject, None, query, wish).await
 }
 
 pub(super) async fn test(
     State(gateway): Shared,
     Path((subject, version)): Place,
     query: Query,
-    Said(sent): Said<Sent>,
+    Wished(wish): Wished,
 ) -> Told {
-    tested(gateway, subject, Some(version), query, sent).await
+    tested(gateway, subject, Some(version), query, wish).await
 }
 
 async fn tested(
@@ -153,9 +150,8 @@ async fn tested(
     subject: String,
     version: Option<String>,
     query: Query,
-    sent: Sent,
+    wish: Wish,
 ) -> Told {
-    let wish = sent.wish(query.flag("normalize"))?;
     ask(gateway, move |view| {
         let against = match version {
             None => Against::Level,
