@@ -12,6 +12,10 @@ use crate::digest::Digest;
 use crate::events::CONTRACTS;
 use crate::registry::{RegistryFact, SchemaFact};
 
+/// Largest id that a registry gives: clients hold them in 32 bits with a sign. What lies above stands for schemas that a
+/// registry did not have.
+pub const MAX_GIVEN: u32 = i32::MAX as u32;
+
 /// A schema got its id: the one event in plain JSON, for it is needed to read the others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SchemaRegistered {
@@ -149,11 +153,11 @@ impl Catalog {
         self.schemas.iter().map(|(id, known)| (*id, known))
     }
 
-    /// The first id that nobody has.
+    /// The first id after those that registries give.
     #[must_use]
     pub fn next_id(&self) -> u32 {
-        let last = self.schemas.keys().next_back();
-        last.map_or(1, |last| last.saturating_add(1))
+        let last = self.schemas.range(..=MAX_GIVEN).next_back();
+        last.map_or(1, |(last, _)| last.saturating_add(1))
     }
 
     /// The event that would register a schema under the next id, or nothing where it is the subject's latest.

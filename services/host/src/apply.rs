@@ -15,6 +15,7 @@ use mainstem_schemas::events::{CONTRACTS, DefinitionApplied, Event, Unreadable};
 use mainstem_schemas::registry::{Mode, RegistryFact};
 use mainstem_schemas::{Batch, Catalog, Envelope, EventId, Millis, topics};
 
+use crate::outside::gives_no_ids;
 use crate::store::{Store, StoreError};
 
 /// Name of the writer that allots schema ids: applies and registries fence each other by it.
@@ -62,6 +63,26 @@ pub enum ApplyError {
         /// Its words, and what to do.
         why: String,
     },
+    /// The outside registry gave an id that is another schema's here.
+    #[error(
+        "the schema registry gave {subject} the id {id}, and records of this log are read by it with the schema of {other}; \
+         an id means one schema for life: apply with the registry that the log's ids come from (without --registry, where \
+         the log has given them), or start a new project with this one"
+    )]
+    IdTaken {
+        /// Subject.
+        subject: String,
+        /// The id.
+        id: u32,
+        /// Whose it is.
+        other: String,
+    },
+    /// The log's own registry may give none.
+    #[error(
+        "the definition needs ids for new schemas, and the log's own schema registry is read-only, as it is where ids come \
+         from an outside one; name that with --registry, or, where there is none, set its mode to READWRITE (PUT /mode)"
+    )]
+    NoIds,
     /// The definition could not be written.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
@@ -232,6 +253,9 @@ fn records(
 ) -> Result<Vec<(Partition, Batch)>, ApplyError> {
     let mut catalog = store.catalog(&project.name)?;
     let schemas = register(&mut catalog, project, ids)?;
+    if ids.is_none() && !schemas.is_empty() && gives_no_ids(store, &project.name)? {
+        return Err(ApplyError::NoIds);
+    }
     let mut records = Vec::new();
     let at = |topic: &str| Partition::new(&topics::fixed(&project.name, topic), 0);
     if !schemas.is_empty() {
@@ -283,6 +307,14 @@ fn register(
             event.id = given.map_err(|why| ApplyError::NoId { subject, why })?;
         }
         catalog.register(event.clone());
+        if catalog.id_of(&event.subject) != Some(event.id) {
+            let other = catalog.known(event.id);
+            return Err(ApplyError::IdTaken {
+                subject: event.subject,
+                id: event.id,
+                other: other.map_or_else(String::new, |known| known.subject.clone()),
+            });
+        }
         push(&mut batch, &event.subject, &event)?;
     }
     if ids.is_some() && !batch.is_empty() {

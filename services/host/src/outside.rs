@@ -108,28 +108,32 @@ impl OutsideSchemas {
             format!("it needs schema id {id} of the topic {}, and the registry at {place} does not answer: {why}", topic.name)
         })?;
         let answer = answer.filter(|schema| fingerprint(schema).is_ok());
-        // The writer first: ids are allotted by whoever holds it, and it reads all that were.
-        let writer = self.store.log.writer(WRITER);
-        let mut writer = writer.map_err(|error| said(&error))?;
-        let catalog = self.store.catalog(&project.name);
-        let catalog = catalog.map_err(|error| said(&error))?;
-        if answer.is_none() && !has_known(&catalog, &topic.name) {
+        let catalog = || {
+            self.store
+                .catalog(&project.name)
+                .map_err(|error| said(&error))
+        };
+        // Before the writer is taken: that fences whoever applies or registers, and a task that waits asks again and again.
+        if answer.is_none() && !has_known(&catalog()?, &topic.name) {
             return Err(format!(
                 "it needs schema id {id} of the topic {}, and the registry at {place} has no Avro schema of it; see that --registry names the registry of the topic's producers",
                 topic.name
             ));
         }
+        // The writer, then the catalog: ids are allotted by whoever holds it, and it reads all that were.
+        let writer = self.store.log.writer(WRITER);
+        let mut writer = writer.map_err(|error| said(&error))?;
+        let catalog = catalog()?;
         let subject = outside_subject(&topic.name, id);
         let known = answer.is_some();
         let schema = answer.unwrap_or_else(|| NONE.into());
         let Some(mut event) = plan(&catalog, &subject, &schema).map_err(|why| said(&why))? else {
             return Ok(());
         };
-        if self
-            .gives_no_ids(&project.name)
-            .map_err(|error| said(&error))?
-        {
-            event.id = if known { id } else { beyond(&catalog) };
+        let gives_none = gives_no_ids(&self.store, &project.name);
+        if gives_none.map_err(|error| said(&error))? {
+            let theirs = known && may_have(&catalog, &event, id);
+            event.id = if theirs { id } else { beyond(&catalog) };
         }
         let value = serde_json::to_vec(&event).map_err(|error| said(&error))?;
         let mut batch = Batch::new();
@@ -138,24 +142,34 @@ impl OutsideSchemas {
         let appended = writer.append(&[(schemas, batch)]);
         appended.map_err(|error| said(&error))
     }
+}
 
-    /// Whether the project's own ids come from the registry, so that the log must not give out any that it may give later.
-    fn gives_no_ids(&self, project: &str) -> Result<bool, LogError> {
-        let mut mode = None;
-        let schemas = Partition::new(&topics::fixed(project, "schemas"), 0);
-        for_each(self.store.log.reader()?.as_mut(), &schemas, |record| {
-            let fact = SchemaFact::read(record.value.unwrap_or_default());
-            if let Ok(SchemaFact::Registry(RegistryFact::ModeSet {
-                subject: None,
-                mode: set,
-            })) = fact
-            {
-                mode = set;
-            }
-            Ok(())
-        })?;
-        Ok(mode == Some(Mode::Readonly))
-    }
+/// Whether the project's own ids come from an outside registry, so that the log must not give out any that it may give
+/// later.
+pub(crate) fn gives_no_ids(store: &Store, project: &str) -> Result<bool, LogError> {
+    let mut mode = None;
+    let schemas = Partition::new(&topics::fixed(project, "schemas"), 0);
+    for_each(store.log.reader()?.as_mut(), &schemas, |record| {
+        let fact = SchemaFact::read(record.value.unwrap_or_default());
+        if let Ok(SchemaFact::Registry(RegistryFact::ModeSet {
+            subject: None,
+            mode: set,
+        })) = fact
+        {
+            mode = set;
+        }
+        Ok(())
+    })?;
+    Ok(mode == Some(Mode::Readonly))
+}
+
+/// Whether an id would mean this schema: it is nobody's, or the same schema's.
+fn may_have(catalog: &Catalog, event: &SchemaRegistered, id: u32) -> bool {
+    let mut after = catalog.clone();
+    let event = event.clone();
+    let subject = event.subject.clone();
+    after.register(SchemaRegistered { id, ..event });
+    after.id_of(&subject) == Some(id)
 }
 
 /// An id that no registry gives: they count upwards from 1.

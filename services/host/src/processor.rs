@@ -14,7 +14,6 @@ use mainstem_kernel::runner::{SnapshotEvery, TaskError};
 use mainstem_kernel::worker::{Crew, Parts};
 use mainstem_rooms::machines::machine;
 use mainstem_rooms::topology::tasks_of;
-use mainstem_schemas::definition::Project;
 
 use crate::log_time::Fresh;
 use crate::metrics::{Metrics, Watcher};
@@ -150,7 +149,7 @@ fn work(
     let watcher = Arc::new(Watcher::new(metrics, store, &project.name));
     let crew = Crew::join(parts, name, actuator)?;
     let mut crew = crew.observed_by(Arc::clone(&watcher) as Arc<dyn Observer>);
-    let mut definitions = Watch::new(store, &project)?;
+    let mut definitions = Watch::new(store, &project.name)?;
     let (mut clock, mut held) = (Fresh::default(), BTreeSet::new());
     let mut told = Told::default();
     while !stop.load(Ordering::SeqCst) {
@@ -228,24 +227,58 @@ impl Told {
 struct Watch {
     reader: Box<dyn mainstem_kernel::Reader>,
     partition: mainstem_kernel::Partition,
-    end: u64,
+    /// None before the first look, which sees a change: one may have come since the definition was read.
+    end: Option<u64>,
 }
 
 impl Watch {
-    fn new(store: &Store, project: &Project) -> Result<Self, LogError> {
-        let topic = mainstem_schemas::topics::fixed(&project.name, "definitions");
-        let partition = mainstem_kernel::Partition::new(&topic, 0);
-        let mut reader = store.log.reader()?;
-        let end = reader.range(&partition)?.end;
+    fn new(store: &Store, project: &str) -> Result<Self, LogError> {
+        let topic = mainstem_schemas::topics::fixed(project, "definitions");
         Ok(Watch {
-            reader,
-            partition,
-            end,
+            reader: store.log.reader()?,
+            partition: mainstem_kernel::Partition::new(&topic, 0),
+            end: None,
         })
     }
 
     fn changed(&mut self) -> Result<bool, LogError> {
-        let end = self.reader.range(&self.partition)?.end;
+        let end = Some(self.reader.range(&self.partition)?.end);
         Ok(std::mem::replace(&mut self.end, end) != end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mainstem_schemas::Millis;
+
+    use super::*;
+    use crate::apply::apply;
+
+    /// To join takes seconds on Kafka: a definition that is applied meanwhile must not be missed.
+    #[test]
+    fn a_definition_that_comes_while_a_worker_joins_is_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let put = |sources: &str| {
+            let text = format!(
+                "project: shop\nsources: {{{sources}}}\nviews: {{v: {{source: a, features: {{x: x}}}}}}\n"
+            );
+            let project = mainstem_project::parse("mainstem.yaml", &text);
+            let project = project.unwrap_or_else(|mistakes| panic!("{}", mistakes[0]));
+            apply(&store, &project, "ada", Millis(0)).unwrap();
+        };
+        let source = |name: &str| {
+            format!(
+                "{name}: {{fields: {{x: double, at: long}}, entity: {{constant: all}}, time: {{column: at}}}}"
+            )
+        };
+        put(&source("a"));
+        let known = store.project().unwrap();
+        put(&format!("{}, {}", source("a"), source("b")));
+        let mut watch = Watch::new(&store, &known.name).unwrap();
+        assert!(watch.changed().unwrap());
+        assert!(!watch.changed().unwrap());
+        put(&source("a"));
+        assert!(watch.changed().unwrap() && !watch.changed().unwrap());
     }
 }

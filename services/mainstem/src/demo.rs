@@ -17,6 +17,7 @@ use mainstem_schemas::{EventId, Span};
 
 use crate::cli::Demo;
 use crate::commands::{Done, audit, now};
+use crate::place::Kafka;
 use crate::stop::Stop;
 
 const DATA: &[u8] = include_bytes!("../../../examples/electricity/electricity.csv");
@@ -70,7 +71,7 @@ pub fn run(options: &Demo) -> Done {
     out!("report       {}", page.display());
     let source = publisher::source_of(&project, SOURCE)?;
     let last = EventId::row(source.number, 1, published.accepted.saturating_sub(1));
-    next_commands(&store, options.kafka.blobs.as_deref(), &dir, &data, last);
+    next_commands(&store, &options.kafka, &dir, &data, last);
     Ok(if found.is_clean() {
         ExitCode::SUCCESS
     } else {
@@ -161,22 +162,31 @@ fn play(store: &Store, project: &Project, threads: usize) -> Result<Published, B
 }
 
 /// What to try next, as it can be typed here: the program is named as it was called.
-fn next_commands(store: &Store, blobs: Option<&str>, dir: &Path, data: &Path, last: EventId) {
+fn next_commands(store: &Store, kafka: &Kafka, dir: &Path, data: &Path, last: EventId) {
     let program = std::env::args().next();
     let program = program.as_deref().unwrap_or("mainstem");
+    let options = options_of(&store.place, kafka, dir);
     let (dir, data) = (dir.display(), data.display());
-    let blobs = match (&store.place, blobs) {
-        (store::Place::Directory(_), _) => String::new(),
-        (store::Place::Kafka { .. }, Some(named)) => format!(" --blobs {named}"),
-        (store::Place::Kafka { .. }, None) => format!(" --blobs {dir}/blobs"),
-    };
-    let options = store.place.options();
     out!(
         "\nTry next: why was the last row predicted so? Then the same loop live, from a file that you may change:"
     );
-    out!("  {program} audit explain {last} {options}{blobs}");
+    out!("  {program} audit explain {last} {options}");
     out!("  {program} up -f {dir}/mainstem.yaml --dir mine");
     out!("  {program} publish {SOURCE} {data} --pace 7d --dir mine      # in a second terminal");
+}
+
+/// The options by which another command finds the demo's log and blobs.
+fn options_of(place: &store::Place, kafka: &Kafka, dir: &Path) -> String {
+    let mut options = place.options();
+    if matches!(place, store::Place::Kafka { .. }) {
+        let own = || format!("{}/blobs", dir.display());
+        let blobs = kafka.blobs.clone().unwrap_or_else(own);
+        options.push_str(&format!(" --blobs {blobs}"));
+        if let Some(file) = &kafka.kafka_config {
+            options.push_str(&format!(" --kafka-config {}", file.display()));
+        }
+    }
+    options
 }
 
 mod progress {
@@ -258,5 +268,34 @@ mod progress {
             Event::Promoted(e) if e.model == model => format!("{} promoted", e.version),
             _ => return None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    #[test]
+    fn the_next_command_finds_what_the_demo_has_used() {
+        let told = |place: &store::Place, given: &[&str]| {
+            let all = ["mainstem", "demo"].iter().chain(given);
+            let Command::Demo(demo) = Cli::try_parse_from(all).unwrap().command else {
+                panic!("no demo")
+            };
+            options_of(place, &demo.kafka, Path::new("d"))
+        };
+        let own = store::Place::Directory("d".into());
+        assert_eq!(told(&own, &[]), "--dir d");
+        let kafka = store::Place::kafka("b:9092", "electricity");
+        let begin = "--kafka b:9092 --project electricity --blobs";
+        assert_eq!(told(&kafka, &[]), format!("{begin} d/blobs"));
+        let given = ["--blobs", "s3://b/x", "--kafka-config", "c.properties"];
+        assert_eq!(
+            told(&kafka, &given),
+            format!("{begin} s3://b/x --kafka-config c.properties")
+        );
     }
 }

@@ -2,16 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use clap::{Arg, CommandFactory, Parser};
+use mainstem_test_python::{root, script};
 use serde_json::Value;
 
-use self::python::{python, root};
 use crate::cli::{Cli, PORT};
-
-#[path = "../tests/system/python.rs"]
-mod python;
 
 /// Where the image has the binary.
 const BINARY: &str = "/usr/local/bin/mainstem";
@@ -21,8 +18,8 @@ fn read(name: &str) -> String {
 }
 
 fn validated(file: &Path) -> Output {
-    Command::new(python())
-        .arg(root().join("tests/python/compose.py"))
+    script("compose.py")
+        .unwrap()
         .arg(file)
         .arg(root().join("tests/compose/compose-spec.json"))
         .output()

@@ -1,29 +1,13 @@
 //! The Python that has ONNX Runtime and scikit-learn in it.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-/// `MAINSTEM_TEST_PYTHON`, else `target/venv`, else `.venv` under the workspace's root.
-///
-/// Without one the test fails: a comparison that is skipped in silence compares nothing.
-fn interpreter() -> PathBuf {
-    if let Some(python) = std::env::var_os("MAINSTEM_TEST_PYTHON") {
-        return python.into();
-    }
-    ["target/venv/bin/python", ".venv/bin/python"].map(|path| root().join(path)).into_iter().find(|path| path.exists())
-        .expect("no Python with ONNX Runtime: run `cargo xtask test --setup`, or set MAINSTEM_TEST_PYTHON")
-}
+use mainstem_test_python::script;
 
 /// Runs `tests/python/models.py`.
 pub fn models(arguments: &[&std::ffi::OsStr]) {
-    let script = root().join("tests/python/models.py");
-    let output = Command::new(interpreter())
-        .arg(script)
+    let output = script("models.py")
+        .expect("a Python with ONNX Runtime")
         .args(arguments)
         .output()
         .expect("the Python starts");

@@ -1,7 +1,9 @@
 //! The first mistakes of a new user, and what the terminal shows.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::fmt::Write;
+mod common;
+
+use common::{mistakes, told};
 
 /// The smallest useful file.
 const SMALL: &str = "\
@@ -26,27 +28,8 @@ models:
       drift: [psi]
 ";
 
-fn told(text: &str) -> String {
-    let mistakes = mainstem_project::parse("mainstem.yaml", text).unwrap_err();
-    let mut told = String::new();
-    for mistake in mistakes {
-        writeln!(told, "{mistake}\n").unwrap();
-    }
-    told
-}
-
-/// Snapshots what is told of the small file with one part of it replaced.
-macro_rules! mistakes {
-    ($($name:ident: $right:expr => $wrong:expr;)*) => {$(
-        #[test]
-        fn $name() {
-            assert!(SMALL.contains($right));
-            insta::assert_snapshot!(told(&SMALL.replacen($right, $wrong, 1)));
-        }
-    )*};
-}
-
 mistakes! {
+    SMALL;
     a_key_is_misspelt: "horizon: 1d" => "horizn: 1d";
     a_key_of_another_tool: "label:" => "target:";
     a_key_is_given_twice: "    time: {column: at}" => "    time: {column: at}\n    time: {column: at}";

@@ -1,8 +1,9 @@
 //! Monitors in the project file: what is right, and what is told of mistakes.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::fmt::Write;
+mod common;
 
+use common::mistakes;
 use mainstem_schemas::Span;
 use mainstem_schemas::definition::{DeclaredColumn, Thresholds};
 
@@ -24,15 +25,6 @@ monitors:
       amount: {edges: [10, 99.5], shares: [0.5, 0.25, 0.25], missing: 0.05}
       items: {edges: [1, 2, 3]}
 ";
-
-fn told(text: &str) -> String {
-    let mistakes = mainstem_project::parse("mainstem.yaml", text).unwrap_err();
-    let mut told = String::new();
-    for mistake in mistakes {
-        writeln!(told, "{mistake}\n").unwrap();
-    }
-    told
-}
 
 #[test]
 fn a_monitor_is_read_as_it_is_written() {
@@ -88,18 +80,8 @@ fn a_definition_without_monitors_is_what_it_was() {
     assert!(!project.canonical().contains("monitors"));
 }
 
-/// Snapshots what is told of the file with one part of it replaced.
-macro_rules! mistakes {
-    ($($name:ident: $right:expr => $wrong:expr;)*) => {$(
-        #[test]
-        fn $name() {
-            assert!(WATCHED.contains($right));
-            insta::assert_snapshot!(told(&WATCHED.replacen($right, $wrong, 1)));
-        }
-    )*};
-}
-
 mistakes! {
+    WATCHED;
     a_monitor_without_columns: "      amount: {edges: [10, 99.5], shares: [0.5, 0.25, 0.25], missing: 0.05}\n      items: {edges: [1, 2, 3]}\n" => "      {}\n";
     a_monitored_column_that_is_not_there: "      items: {edges" => "      itmes: {edges";
     a_monitored_column_of_text: "      items: {edges" => "      customer: {edges";

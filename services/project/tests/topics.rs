@@ -1,8 +1,9 @@
 //! Topics of others in the project file: what is right, and what is told of mistakes.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::fmt::Write;
+mod common;
 
+use common::mistakes;
 use mainstem_schemas::definition::{
     Entity, EventTime, ForeignTopic, Format, KeyFormat, Only, Project, RegistryOf,
 };
@@ -18,15 +19,6 @@ sources:
 views:
   v: {features: {price: price}}
 ";
-
-fn told(text: &str) -> String {
-    let mistakes = mainstem_project::parse("mainstem.yaml", text).unwrap_err();
-    let mut told = String::new();
-    for mistake in mistakes {
-        writeln!(told, "{mistake}\n").unwrap();
-    }
-    told
-}
 
 fn parsed(text: &str) -> Project {
     mainstem_project::parse("mainstem.yaml", text).unwrap()
@@ -63,18 +55,8 @@ fn a_definition_without_topics_is_what_it_was() {
     assert!(canonical.contains(source), "{canonical}");
 }
 
-/// Snapshots what is told of the file with one part of it replaced.
-macro_rules! mistakes {
-    ($($name:ident: $right:expr => $wrong:expr;)*) => {$(
-        #[test]
-        fn $name() {
-            assert!(COPIED.contains($right));
-            insta::assert_snapshot!(told(&COPIED.replacen($right, $wrong, 1)));
-        }
-    )*};
-}
-
 mistakes! {
+    COPIED;
     a_topic_of_the_project_itself: "web.clicks" => "shop.arrivals.clicks";
     a_topic_with_blanks: "web.clicks" => "web clicks";
     a_topic_without_a_format: ", format: avro" => "";

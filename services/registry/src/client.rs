@@ -39,6 +39,9 @@ const MAX_ANSWER: u64 = 8 << 20;
 /// How deep references may refer on.
 const MAX_CHAIN: usize = 32;
 
+/// A registry's own code for an id that it does not have. A proxy in front of one that is away says 404, too.
+const NO_SCHEMA: i64 = 40403;
+
 /// How an outside registry is reached.
 #[derive(Clone, Default)]
 pub struct Options {
@@ -138,7 +141,7 @@ impl Client {
     /// [`ClientError`].
     pub fn schema_by_id(&self, id: u32) -> Result<String, ClientError> {
         let (status, body) = self.call("GET", &format!("/schemas/ids/{id}"), None)?;
-        if status == 404 {
+        if status == 404 && error_code(&body) == Some(NO_SCHEMA) {
             let url = self.url.clone();
             return Err(ClientError::NoSchema { url, id });
         }
@@ -197,7 +200,7 @@ impl Client {
             return Err(ClientError::NotTaken {
                 url: self.url.clone(),
                 subject: subject.into(),
-                code: told["error_code"].as_i64().unwrap_or(status.into()),
+                code: error_code(&body).unwrap_or(status.into()),
                 message: told["message"]
                     .as_str()
                     .unwrap_or(&body)
@@ -277,6 +280,12 @@ impl Client {
     }
 }
 
+/// A registry's word for what is wrong, where it is one that answers.
+fn error_code(body: &str) -> Option<i64> {
+    let told: Value = serde_json::from_str(body).ok()?;
+    told["error_code"].as_i64()
+}
+
 fn told(mut response: Response<Body>) -> Result<(u16, String), ureq::Error> {
     let text = response
         .body_mut()
@@ -309,6 +318,8 @@ fn escaped(subject: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+
     use super::*;
 
     #[test]
@@ -360,6 +371,47 @@ mod tests {
             told.contains(&url) && told.contains("see that it runs"),
             "{told}"
         );
+    }
+
+    /// What is written down as missing stays so: only a registry may say it.
+    #[test]
+    fn only_a_registry_says_that_there_is_no_schema() {
+        let says = |body: &str| {
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let url = format!("http://{}", listener.local_addr().unwrap());
+            let length = body.len();
+            let answer = format!(
+                "HTTP/1.1 404 Not Found\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+            );
+            let door = std::thread::spawn(move || {
+                let (mut asker, _) = listener.accept().unwrap();
+                let mut head = [0; 4096];
+                assert!(asker.read(&mut head).unwrap() > 0);
+                asker.write_all(answer.as_bytes()).unwrap();
+            });
+            let options = Options {
+                url,
+                ..Options::default()
+            };
+            let told = Client::new(&options).unwrap().schema_by_id(7).unwrap_err();
+            door.join().unwrap();
+            told
+        };
+        let registry = says(r#"{"error_code":40403,"message":"Schema 7 not found"}"#);
+        assert!(
+            matches!(registry, ClientError::NoSchema { id: 7, .. }),
+            "{registry}"
+        );
+        for body in [
+            "default backend - 404",
+            r#"{"error_code":404,"message":"HTTP 404 Not Found"}"#,
+        ] {
+            let other = says(body);
+            assert!(
+                matches!(other, ClientError::NoRegistry { .. }) && other.to_string().contains(body),
+                "{other}"
+            );
+        }
     }
 
     #[test]

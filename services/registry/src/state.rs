@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use mainstem_schemas::catalog::SchemaRegistered;
+use mainstem_schemas::catalog::{MAX_GIVEN, SchemaRegistered};
 use mainstem_schemas::definition::Project;
 use mainstem_schemas::registry::{
     Level, Mode, Reference, RegistryFact, SchemaFact, VersionRegistered,
@@ -282,10 +282,8 @@ impl Registry {
     }
 
     pub(crate) fn next_id(&self) -> u32 {
-        self.schemas
-            .keys()
-            .next_back()
-            .map_or(1, |last| last.saturating_add(1))
+        let last = self.schemas.range(..=MAX_GIVEN).next_back();
+        last.map_or(1, |(last, _)| last.saturating_add(1))
     }
 }
 
@@ -294,6 +292,8 @@ impl Registry {
 pub fn own_subject(project: &str, name: &str, schema: &str) -> String {
     match name.split_once('.') {
         Some(("arrivals" | "features", _)) => format!("{project}.{name}-value"),
+        // A copy of another registry's: the subject of its record may be a client's.
+        _ if name.starts_with("outside/") => name.to_owned(),
         _ => record_name(schema).unwrap_or_else(|| name.to_owned()),
     }
 }

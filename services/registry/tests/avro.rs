@@ -7,10 +7,10 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use mainstem_registry::{Types, Which, can_read};
+use mainstem_test_python::script;
 use serde_json::{Value, json};
 
 /// Pairs that are compared: each rule is met some hundred times.
@@ -179,29 +179,14 @@ fn change(schema: &mut Value, dice: &mut Dice) {
     }
 }
 
-fn python() -> PathBuf {
-    if let Some(python) = std::env::var_os("MAINSTEM_TEST_PYTHON") {
-        return python.into();
-    }
-    let places = ["target/venv/bin/python", ".venv/bin/python"].map(|path| root().join(path));
-    let found = places.into_iter().find(|path| path.exists());
-    found.unwrap_or_else(|| {
-        panic!("no Python: run `cargo xtask test --setup`, or set MAINSTEM_TEST_PYTHON")
-    })
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
 /// What Apache Avro says of each pair.
 fn oracle(pairs: &[(Value, Value)]) -> Vec<Value> {
     let lines: String = pairs
         .iter()
         .map(|(reader, writer)| json!([reader, writer]).to_string() + "\n")
         .collect();
-    let mut process = Command::new(python())
-        .arg(root().join("tests/python/compatibility.py"))
+    let mut process = script("compatibility.py")
+        .unwrap()
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

@@ -3,9 +3,10 @@
 #![forbid(unsafe_code)]
 
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Stdio};
 
+use mainstem_test_python::script;
 use serde::Deserialize;
 
 /// A server; it dies with this value, and with this process.
@@ -53,9 +54,7 @@ impl S3 {
     }
 
     fn serve(dir: Option<&Path>) -> Result<S3, String> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let mut child = Command::new(python(&root)?)
-            .arg(root.join("tests/python/s3.py"))
+        let mut child = script("s3.py")?
             .args(dir)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -123,16 +122,4 @@ impl Drop for S3 {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-/// `MAINSTEM_TEST_PYTHON`, else `target/venv`, else `.venv` under the workspace's root.
-fn python(root: &Path) -> Result<PathBuf, String> {
-    if let Some(python) = std::env::var_os("MAINSTEM_TEST_PYTHON") {
-        return Ok(python.into());
-    }
-    let places = ["target/venv/bin/python", ".venv/bin/python"].map(|path| root.join(path));
-    let found = places.into_iter().find(|path| path.exists());
-    found.ok_or_else(|| {
-        "no Python: run `cargo xtask test --setup`, or set MAINSTEM_TEST_PYTHON".into()
-    })
 }

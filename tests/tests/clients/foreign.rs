@@ -2,27 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
+use mainstem_test_python::script;
 use serde_json::Value;
-
-pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// `MAINSTEM_TEST_PYTHON`, else `target/venv`, else `.venv` under the workspace's root.
-fn python() -> Command {
-    let named = std::env::var_os("MAINSTEM_TEST_PYTHON").map(PathBuf::from);
-    let places = ["target/venv/bin/python", ".venv/bin/python"].map(|path| root().join(path));
-    let found = named.or_else(|| places.into_iter().find(|path| path.exists()));
-    let found = found.unwrap_or_else(|| {
-        panic!("no Python: run `cargo xtask test --setup`, or set MAINSTEM_TEST_PYTHON")
-    });
-    let mut command = Command::new(found);
-    command.arg(root().join("tests/python/clients.py"));
-    command
-}
 
 /// A producer that is told what to write.
 pub struct Writer {
@@ -33,7 +16,8 @@ pub struct Writer {
 
 impl Writer {
     pub fn start(brokers: &str, registry: &str, project: &str) -> Self {
-        let mut process = python()
+        let mut process = script("clients.py")
+            .unwrap()
             .args(["write", brokers, registry, project])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -65,7 +49,7 @@ impl Drop for Writer {
 
 /// Every committed record of some topics, in the order of partitions and offsets.
 pub fn read(brokers: &str, registry: &str, topics: &[String]) -> BTreeMap<String, Vec<Value>> {
-    let mut command = python();
+    let mut command = script("clients.py").unwrap();
     command.args(["read", brokers, registry]).args(topics);
     let output = command.stderr(Stdio::inherit()).output().unwrap();
     assert!(output.status.success());

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 
 use mainstem_schemas::events::Event;
 use mainstem_test_broker::Broker;
+use mainstem_test_python::root;
 use serde_json::{Value, json};
 
 use foreign::{Writer, read};
@@ -145,7 +146,7 @@ fn python_writes_and_reads_and_java_reads_what_was_committed() {
     assert_eq!(shop.events("quarantine"), [], "nothing was refused");
 
     let java = |isolation: &str, topic: &str| {
-        let script = foreign::root().join("tests/java/Committed.java");
+        let script = root().join("tests/java/Committed.java");
         let script = script.to_str().unwrap();
         let topic = shop.topic(topic);
         let arguments = [broker.bootstrap(), &registry, isolation, &topic];

@@ -8,33 +8,12 @@ use mainstem_host::blobs::DirBlobs;
 use mainstem_host::store::Place;
 use mainstem_log_kafka::{KafkaLog, Options};
 use mainstem_test_broker::{Broker, Cluster, left_out};
-use mainstem_tests::binary::mainstem;
 use mainstem_tests::history::{assert_same, history};
-use serde_json::Value;
 
-use crate::{Demo, first, without_observed};
+use crate::{first, play, without_observed};
 
 /// The project of the demo.
 const PROJECT: &str = "electricity";
-
-fn play(bootstrap: &str) -> Demo {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("summary.json");
-    let output = mainstem()
-        .args(["demo", "--kafka", bootstrap, "--dir"])
-        .arg(dir.path().join("demo"))
-        .arg("--report")
-        .arg(&file)
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let report: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
-    Demo { dir, report }
-}
 
 fn store(bootstrap: &str, dir: &Path) -> Store {
     let log = KafkaLog::connect(Options::new(bootstrap, PROJECT)).unwrap();
@@ -47,7 +26,7 @@ fn store(bootstrap: &str, dir: &Path) -> Store {
 
 fn compare(bootstrap: &str) {
     let embedded = first();
-    let kafka = play(bootstrap);
+    let kafka = play(&["--kafka", bootstrap]);
     assert_eq!(
         without_observed(&embedded.report),
         without_observed(&kafka.report)

@@ -22,7 +22,8 @@ struct Demo {
     report: Value,
 }
 
-fn play() -> Demo {
+/// Runs the demo, on the embedded log unless told otherwise.
+fn play(more: &[&str]) -> Demo {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("summary.json");
     let output = mainstem()
@@ -30,6 +31,7 @@ fn play() -> Demo {
         .arg(dir.path().join("demo"))
         .arg("--report")
         .arg(&file)
+        .args(more)
         .output()
         .unwrap();
     assert!(
@@ -43,7 +45,7 @@ fn play() -> Demo {
 
 fn first() -> &'static Demo {
     static FIRST: OnceLock<Demo> = OnceLock::new();
-    FIRST.get_or_init(play)
+    FIRST.get_or_init(|| play(&[]))
 }
 
 fn number(value: &Value) -> f64 {
@@ -127,7 +129,7 @@ fn drift_is_detected_where_the_columns_change_and_never_in_the_period() {
 #[test]
 #[ignore = "the whole data, in a release build: cargo xtask test runs it"]
 fn every_run_prints_the_same_figures() {
-    let (one, two) = (&first().report, &play().report);
+    let (one, two) = (&first().report, &play(&[]).report);
     assert_eq!(without_observed(one), without_observed(two));
 }
 

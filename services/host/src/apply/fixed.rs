@@ -28,7 +28,7 @@ pub(super) fn check(
         return fixed(
             format!("the number of partitions ({before} to {after})"),
             "a key belongs to one partition for life",
-            "start a new project with another --dir",
+            "start a new project: with another --dir, or on Kafka under another name",
         );
     }
     let views = last(history, |project| &project.views);

@@ -179,3 +179,60 @@ fn of_two_applies_at_once_each_knows_of_the_other_or_gives_way() {
         }
     }
 }
+
+/// A registry that counts on from a number.
+struct Counting(u32);
+
+impl Ids for Counting {
+    fn id(&mut self, _: &str, _: &str) -> Result<u32, String> {
+        self.0 += 1;
+        Ok(self.0)
+    }
+}
+
+#[test]
+fn an_id_that_means_another_schema_here_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let (one, two) = (
+        project(&["a"], &[("v", "a", "x")]),
+        project(&["a", "b"], &[("v", "a", "x")]),
+    );
+    put(&store, &one).unwrap();
+    let mut ids = Counting(0);
+    let refused = apply_with(&store, &two, "ada", Millis(0), Some(&mut ids)).unwrap_err();
+    assert!(
+        matches!(refused, ApplyError::IdTaken { id: 1, .. }),
+        "{refused}"
+    );
+    let words = refused.to_string();
+    let (first, _) = CONTRACTS[0];
+    for word in ["arrivals.b", first, "--registry"] {
+        assert!(words.contains(word), "{word} is not in {words}");
+    }
+    assert_eq!(store.project().unwrap(), one);
+    assert!(matches!(put(&store, &two), Ok(Plan::Changes(_))));
+}
+
+#[test]
+fn a_log_that_gives_no_ids_takes_new_schemas_with_its_registry_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let (one, two) = (
+        project(&["a"], &[("v", "a", "x")]),
+        project(&["a", "b"], &[("v", "a", "x")]),
+    );
+    let mut ids = Counting(1_000);
+    apply_with(&store, &one, "ada", Millis(0), Some(&mut ids)).unwrap();
+    assert_eq!(put(&store, &one).unwrap(), Plan::Unchanged);
+    let refused = put(&store, &two).unwrap_err();
+    assert!(
+        matches!(refused, ApplyError::NoIds) && refused.to_string().contains("--registry"),
+        "{refused}"
+    );
+    assert_eq!(store.project().unwrap(), one);
+    let changed = apply_with(&store, &two, "ada", Millis(0), Some(&mut ids));
+    assert!(matches!(changed, Ok(Plan::Changes(_))));
+    let catalog = store.catalog("shop").unwrap();
+    assert_eq!(catalog.id_of("arrivals.b"), Some(ids.0));
+}

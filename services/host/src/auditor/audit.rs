@@ -1,15 +1,18 @@
 //! The pass over the turns.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod partitions;
+mod snapshots;
+
+use std::collections::BTreeMap;
 
 use mainstem_kernel::cache::CachedReader;
 use mainstem_kernel::log::{FetchLimit, LogError, Reader};
 use mainstem_kernel::task::Mode;
 use mainstem_kernel::turn::hash;
 use mainstem_kernel::{Partition, TaskId, TaskSpec};
-use mainstem_schemas::events::{Event, SnapshotTaken, Turn};
-use mainstem_schemas::topics::{self, Class};
-use mainstem_schemas::{Batch, Catalog, Digest, RecordRef};
+use mainstem_schemas::events::{Event, Turn};
+use mainstem_schemas::topics;
+use mainstem_schemas::{Batch, Catalog, RecordRef};
 
 use super::chain;
 use super::ends::Chains;
@@ -17,17 +20,11 @@ use super::found::Found;
 use super::holes::{self, Hole};
 use super::inputs::{Foreign, Inputs};
 use super::outputs::{Desk, Outputs, Segment};
-use super::report::{Finding, Place, Report, Uncovered};
+use super::report::{Finding, Place, Report};
 use super::stores::Named;
 use super::task::{Audited, Fold};
 use super::{Parts, Progress, schemas};
-
-/// A snapshot's record, and what of it is not as its task wrote it.
-struct Snapshot {
-    at: Place,
-    taken: SnapshotTaken,
-    unlike: Option<String>,
-}
+use snapshots::Snapshot;
 
 /// What became of a turn's runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -80,37 +77,6 @@ impl<'a> Audit<'a> {
         };
         audit.survey()?;
         Ok(audit)
-    }
-
-    /// Notes the ends of all partitions, before the end of the turns: what a turn wrote is then below them.
-    fn survey(&mut self) -> Result<(), LogError> {
-        let written: BTreeSet<&str> = self
-            .specs
-            .values()
-            .flat_map(|spec| spec.outputs.iter().map(|output| output.topic.as_str()))
-            .collect();
-        for topic in self.parts.log.topics()? {
-            let prefix = format!("{}.", self.parts.project.name);
-            let Some(room) = topic.name.strip_prefix(&prefix) else {
-                continue;
-            };
-            let class = match class_of(room) {
-                _ if written.contains(topic.name.as_str()) => Class::Derived,
-                class => class,
-            };
-            for index in 0..topic.partitions {
-                let partition = Partition::new(&topic.name, index);
-                match class {
-                    Class::Derived => self.outputs.open(self.reader.as_mut(), &partition)?,
-                    Class::Fact => {
-                        let range = self.reader.range(&partition)?;
-                        self.facts.push((partition, range));
-                    }
-                    Class::Chain => {}
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Reads the whole chain.
@@ -200,23 +166,6 @@ impl<'a> Audit<'a> {
     fn unreadable(&mut self, at: &Place, why: String) {
         let (from, next) = (at.offset, at.offset + 1);
         self.found.hole(&at.partition, Hole { from, next, why });
-    }
-
-    fn take_snapshot(&mut self, at: Place, record: &RecordRef<'_>, event: Event) {
-        let Event::SnapshotTaken(taken) = event else {
-            let why = format!("it holds {}, not a snapshot", event.name());
-            return self.unreadable(&at, why);
-        };
-        let project = &self.parts.project.name;
-        let (task, turn) = (taken.task.clone(), taken.turn);
-        let event = Event::SnapshotTaken(taken.clone());
-        let unlike = chain::unlike(project, "snapshots", &task, turn, &event, record);
-        let snapshot = Snapshot { at, taken, unlike };
-        self.found.report.snapshots += 1;
-        self.snapshots
-            .entry((task, turn))
-            .or_default()
-            .push(snapshot);
     }
 
     fn take_turn(
@@ -483,43 +432,6 @@ impl<'a> Audit<'a> {
         Ok(())
     }
 
-    /// Compares the snapshots taken after a turn; a task that was stopped goes on from one.
-    fn snapshots_of(&mut self, task: &mut Audited, turn: &Turn, sound: bool) {
-        let key = (turn.task.clone(), turn.number);
-        for Snapshot { at, taken, unlike } in self.snapshots.remove(&key).unwrap_or_default() {
-            let state = taken.state;
-            let why = unlike.or_else(|| differs(&taken, task, turn, sound));
-            let why = why.or_else(|| self.resume(task, turn, sound, &state).err());
-            match why {
-                Some(why) => self.found.find(Finding::SnapshotDiffers {
-                    task: turn.task.clone(),
-                    turn: turn.number,
-                    at,
-                    why,
-                }),
-                None => self.named.note(state, || format!("SnapshotTaken at {at}")),
-            }
-        }
-    }
-
-    /// Goes on from a snapshot where the task was stopped and the blob can be had.
-    fn resume(
-        &self,
-        task: &mut Audited,
-        turn: &Turn,
-        sound: bool,
-        state: &Digest,
-    ) -> Result<(), String> {
-        if !sound || matches!(task.fold, Fold::Running(_)) {
-            return Ok(());
-        }
-        match self.parts.blobs.get(state) {
-            Ok(bytes) => task.resume(turn, &bytes, self.parts.factory, self.parts.resolver),
-            // It is told with the other blobs.
-            Err(_) => Ok(()),
-        }
-    }
-
     fn finish(mut self) -> Result<Report, LogError> {
         let mut desk = Desk {
             reader: self.reader.as_mut(),
@@ -527,16 +439,7 @@ impl<'a> Audit<'a> {
             found: &mut self.found,
         };
         self.outputs.finish(&mut desk)?;
-        for ((task, turn), snapshots) in std::mem::take(&mut self.snapshots) {
-            for Snapshot { at, .. } in snapshots {
-                self.found.find(Finding::SnapshotDiffers {
-                    task: task.clone(),
-                    turn,
-                    at,
-                    why: "there is no such turn".into(),
-                });
-            }
-        }
+        self.snapshots_of_no_turn();
         self.cover();
         let mut partitions: Vec<Partition> = self.outputs.partitions().cloned().collect();
         partitions.extend(self.facts.iter().map(|(partition, _)| partition.clone()));
@@ -555,69 +458,9 @@ impl<'a> Audit<'a> {
         }
         Ok(self.found.finish())
     }
-
-    /// Facts that are under the chain, and those that are not yet.
-    fn cover(&mut self) {
-        for (partition, range) in &self.facts {
-            let covered = self.inputs.covered(partition);
-            self.found.report.facts += covered.count;
-            let from = covered.next.max(range.start);
-            if from < range.end {
-                self.found.report.uncovered.push(Uncovered {
-                    partition: partition.clone(),
-                    from,
-                    to: range.end,
-                });
-            }
-        }
-    }
 }
 
 /// Whether a task copies a topic of others; what it writes says so.
 fn copies(spec: &TaskSpec) -> bool {
     spec.inputs.iter().any(|input| input.mode == Mode::Foreign)
-}
-
-/// What of a snapshot is not the state after its turn; of a damaged turn that is not known.
-fn differs(taken: &SnapshotTaken, task: &Audited, turn: &Turn, sound: bool) -> Option<String> {
-    if !sound {
-        return None;
-    }
-    if taken.machine_version != turn.machine_version {
-        let (one, other) = (taken.machine_version, turn.machine_version);
-        return Some(format!("it is of version {one}, its turn of {other}"));
-    }
-    let Fold::Running(runner) = &task.fold else {
-        return None;
-    };
-    if runner.task().version() as i32 != taken.machine_version {
-        return None;
-    }
-    match runner.snapshot() {
-        Ok(bytes) if Digest::of(&bytes) == taken.state => None,
-        Ok(bytes) => Some(format!(
-            "its state has digest {}, folding gives {}",
-            taken.state,
-            Digest::of(&bytes)
-        )),
-        Err(fault) => Some(fault.to_string()),
-    }
-}
-
-/// What an audit does with a topic, by its name without the project.
-fn class_of(room: &str) -> Class {
-    let first = room.split('.').next().unwrap_or(room);
-    if topics::CHAIN.contains(&room) {
-        return Class::Chain;
-    }
-    let fixed = topics::FIXED.iter().filter(|(name, ..)| *name == room);
-    let per = [&topics::OF_SOURCE[..], &topics::OF_VIEW, &topics::OF_MODEL];
-    let per = per
-        .into_iter()
-        .flatten()
-        .filter(|(name, ..)| *name == first);
-    fixed
-        .chain(per)
-        .next()
-        .map_or(Class::Fact, |(_, class, _)| *class)
 }

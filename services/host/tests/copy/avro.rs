@@ -10,6 +10,8 @@ use mainstem_host::apply::apply_with;
 use mainstem_host::outside::{OutsideRegistry, OutsideSchemas};
 use mainstem_kernel::Partition;
 use mainstem_registry::Ids;
+use mainstem_schemas::catalog::MAX_GIVEN;
+use mainstem_schemas::registry::{Mode, RegistryFact};
 use mainstem_schemas::{Batch, EventId, Millis, wire};
 
 use crate::world::World;
@@ -275,4 +277,51 @@ fn where_the_registry_gives_the_ids_the_log_gives_none_that_it_may_give_later() 
     assert!(unknown > i32::MAX as u32, "{unknown}");
     assert_eq!(world.arrived("shop.arrivals.clicks").len(), 1);
     assert_eq!(world.quarantined().len(), 1);
+}
+
+/// A log that gave its ids itself, until somebody set its registry to read-only.
+#[test]
+fn a_copied_schema_gets_another_id_where_its_own_means_another_schema() {
+    let world = World::new();
+    world.apply(&project("", "{column: user}")).unwrap();
+    let readonly = RegistryFact::ModeSet {
+        subject: None,
+        mode: Some(Mode::Readonly),
+    };
+    let mut batch = Batch::new();
+    batch.push(None, Some(&serde_json::to_vec(&readonly).unwrap()), []);
+    let schemas = Partition::new("shop.schemas", 0);
+    let mut writer = world.store.log.writer("registry").unwrap();
+    writer.append(&[(schemas.clone(), batch)]).unwrap();
+    let before = world.store.catalog("shop").unwrap();
+    let taken = before.known(17).unwrap().subject.clone();
+    let shelf = Arc::new(Shelf::default());
+    shelf.schemas.lock().unwrap().insert(17, CLICK.into());
+    let value = click(17, "ada", 1000, 1.5);
+    world.write(0, &[(None, Some(&value), &[])]);
+    world.run_with(Some(shelf), &mut || true);
+    assert_eq!(world.arrived("shop.arrivals.clicks").len(), 1);
+    let after = world.store.catalog("shop").unwrap();
+    assert_eq!(after.known(17).unwrap().subject, taken);
+    assert!(after.id_of("outside/web.clicks/17").unwrap() > MAX_GIVEN);
+    assert_eq!(after.next_id(), before.next_id());
+}
+
+/// A task that waits asks again and again: who applies or registers meanwhile is not to be fenced by it.
+#[test]
+fn a_registry_that_knows_nothing_of_the_topic_fences_nobody() {
+    let world = World::new();
+    world.apply(&project("", "{column: user}")).unwrap();
+    let mut writer = world.store.log.writer("apply").unwrap();
+    let number = world.store.project().unwrap().sources["clicks"].number;
+    let schemas = OutsideSchemas::new(world.store.clone(), Some(Arc::new(Shelf::default())));
+    let begun = Instant::now();
+    while !schemas.ask(number, 17).contains("no Avro schema") {
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let mut batch = Batch::new();
+    batch.push(None, Some(b"a"), []);
+    let at = Partition::new("web.clicks", 0);
+    writer.append(&[(at, batch)]).unwrap();
 }

@@ -1,8 +1,6 @@
 //! Topics on a real broker, written by a real client of another language.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -15,6 +13,7 @@ use mainstem_kernel::{Log, Partition};
 use mainstem_log_kafka::{KafkaLog, Options};
 use mainstem_schemas::{EventId, Millis};
 use mainstem_test_broker::Broker;
+use mainstem_test_python::script;
 use serde_json::Value;
 
 use crate::world::{Arrived, World};
@@ -34,11 +33,8 @@ impl OutsideRegistry for Registered {
 
 /// Has the producer write, and gives what it says that it wrote.
 fn produce(broker: &Broker, json: &str, avro: &str) -> Value {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let named = std::env::var_os("MAINSTEM_TEST_PYTHON").map(Into::into);
-    let python = named.unwrap_or_else(|| root.join("target/venv/bin/python"));
-    let output = Command::new(python)
-        .arg(root.join("tests/python/foreign_producer.py"))
+    let output = script("foreign_producer.py")
+        .unwrap()
         .args([broker.bootstrap(), json, avro])
         .output()
         .unwrap();

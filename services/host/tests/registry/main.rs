@@ -16,33 +16,15 @@ mod evolution;
 mod outside;
 mod together;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
+use mainstem_test_python::script;
 use world::Shop;
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-/// `MAINSTEM_TEST_PYTHON`, else `target/venv`, else `.venv` under the workspace's root.
-fn python() -> PathBuf {
-    if let Some(python) = std::env::var_os("MAINSTEM_TEST_PYTHON") {
-        return python.into();
-    }
-    let places = ["target/venv/bin/python", ".venv/bin/python"].map(|path| root().join(path));
-    let found = places.into_iter().find(|path| path.exists());
-    found.unwrap_or_else(|| {
-        panic!("no Python: run `cargo xtask test --setup`, or set MAINSTEM_TEST_PYTHON")
-    })
-}
 
 #[test]
 fn confluents_python_client_finds_a_registry() {
     let shop = Shop::new("stream");
     let (handle, address) = shop.serve();
-    let output = Command::new(python())
-        .arg(root().join("tests/python/registry.py"))
+    let output = script("registry.py")
+        .unwrap()
         .arg(format!("http://{address}"))
         .output()
         .unwrap();

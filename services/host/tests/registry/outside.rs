@@ -2,18 +2,18 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use mainstem_host::apply::{ApplyError, Plan, apply_with};
 use mainstem_host::{Store, gateway};
 use mainstem_registry::Ids;
 use mainstem_registry::client::{Client, ClientError, Options};
 use mainstem_schemas::events::CONTRACTS;
+use mainstem_test_python::script;
 use serde_json::json;
 
 use super::client::{get, request};
 use super::world::{NOON, Shop};
-use super::{python, root};
 
 const MEDIA: (&str, &str) = ("content-type", "application/vnd.schemaregistry.v1+json");
 
@@ -189,8 +189,8 @@ fn a_registry_behind_tls_and_a_password_is_reached() {
     let shop = Shop::new("stream");
     let (handle, address) = shop.serve();
     let dir = tempfile::tempdir().unwrap();
-    let mut door = Command::new(python())
-        .arg(root().join("tests/python/https.py"))
+    let mut door = script("https.py")
+        .unwrap()
         .arg(dir.path())
         .args([&address.to_string(), "ada", "secret"])
         .stdin(Stdio::piped())

@@ -1,6 +1,7 @@
 //! `up` and `run`: services until Ctrl-C.
 
 use std::error::Error;
+use std::hash::{BuildHasher, RandomState};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -44,8 +45,7 @@ fn serve(options: &Up, services: &[Service]) -> Done {
     for service in services {
         match service {
             Service::Processor => {
-                let name = format!("{}-{}", std::process::id(), now().0);
-                let mut told = processor::Options::new(options.threads, name);
+                let mut told = processor::Options::new(options.threads, seat());
                 let registry = options.place.kafka.registry()?;
                 told.metrics = metrics.clone();
                 told.registry =
@@ -88,6 +88,13 @@ fn serve(options: &Up, services: &[Service]) -> Done {
     running.stop();
     out!("stopped; start again to go on where it was");
     Ok(ExitCode::SUCCESS)
+}
+
+/// A name for this process's workers that no other process has, on whichever machine: two of one name would fence each
+/// other for as long as they live, and in containers every process has the same number.
+fn seat() -> String {
+    let random = RandomState::new().hash_one(std::process::id());
+    format!("{}-{random:016x}", now().0)
 }
 
 fn doors_of(options: &Up, doors: Doors, metrics: Metrics) -> gateway::Options {
@@ -145,5 +152,18 @@ impl Running {
         if let Some(processor) = self.processor {
             processor.stop();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn processes_of_one_number_that_start_at_one_moment_have_names_of_their_own() {
+        let names: BTreeSet<String> = (0..1_000).map(|_| seat()).collect();
+        assert_eq!(names.len(), 1_000);
     }
 }

@@ -2,21 +2,21 @@
 //! what the containers bring along is another: addresses, ports and directories.
 
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use mainstem_test_broker::Broker;
+use mainstem_test_python::{root, script};
 use serde_json::Value;
 
 use crate::client::request;
 use crate::metrics::Page;
 use crate::place::Place;
 use crate::process::{Process, Variables, until};
-use crate::python::{python, root};
 use crate::shop::{BEGIN, project};
 
 fn compose() -> Value {
-    let output = Command::new(python())
-        .arg(root().join("tests/python/compose.py"))
+    let output = script("compose.py")
+        .unwrap()
         .arg(root().join("docker-compose.yml"))
         .arg(root().join("tests/compose/compose-spec.json"))
         .output()

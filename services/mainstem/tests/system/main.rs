@@ -26,7 +26,6 @@ mod models;
 mod place;
 mod process;
 mod publish;
-mod python;
 mod readme;
 mod sharing;
 mod shop;

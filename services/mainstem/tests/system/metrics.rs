@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
+use mainstem_test_python::script;
 use serde_json::Value;
 
 use crate::client::{LINES, get, post, request};
 use crate::place::Place;
 use crate::process::until;
-use crate::python::{python, root};
 use crate::shop::{BEGIN, HEADER, orders, project};
 
 const DOCS: &str = include_str!("../../../../docs/metrics.md");
@@ -28,8 +28,8 @@ impl Page {
         assert_eq!(reply.status, 200, "{}", reply.body);
         let media = reply.header("content-type").unwrap();
         assert!(media.starts_with("application/openmetrics-text"), "{media}");
-        let mut parser = Command::new(python())
-            .arg(root().join("tests/python/metrics.py"))
+        let mut parser = script("metrics.py")
+            .unwrap()
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -8,10 +8,10 @@ use Absent::{Defaults, Nothing, Refused, Scalar};
 pub(super) const SHARE: &Shape = &Shape::Number(0.0, 1.0);
 
 /// Rows that are held in memory at once: ten million of a hundred features are 4 GB.
-pub(super) const ROWS: &Shape = &Shape::Whole(1, 10_000_000);
+const ROWS: &Shape = &Shape::Whole(1, 10_000_000);
 
 /// Windows that a monitor looks back: a week of minutes.
-pub(super) const WINDOWS: &Shape = &Shape::Whole(1, 10_080);
+const WINDOWS: &Shape = &Shape::Whole(1, 10_080);
 
 /// A model.
 pub(crate) const MODEL: &[Key] = &[
@@ -168,31 +168,37 @@ pub(crate) const WINDOW: &[Key] = &[
 
 /// Drift monitor. 0.25 and 0.1 are the bounds by which PSI has been read since its use in credit scoring.
 pub(crate) const DRIFT: &[Key] = &[
-    key(
-        "psi",
-        Defaults,
-        &Shape::Record(PSI),
-        "Population stability index.",
-    ),
+    DRIFT_PSI,
     key(
         "ks",
         Defaults,
         &Shape::Record(KS),
         "Kolmogorov-Smirnov statistic: the largest distance of the two distributions.",
     ),
-    key(
-        "windows",
-        Scalar("2"),
-        WINDOWS,
-        "Windows running that must lie above `detect`.",
-    ),
-    key(
-        "min_rows",
-        Scalar("100"),
-        ROWS,
-        "Rows that a window must have to be measured.",
-    ),
+    DRIFT_WINDOWS,
+    DRIFT_MIN_ROWS,
 ];
+
+pub(super) const DRIFT_PSI: Key = key(
+    "psi",
+    Defaults,
+    &Shape::Record(PSI),
+    "Population stability index.",
+);
+
+pub(super) const DRIFT_WINDOWS: Key = key(
+    "windows",
+    Scalar("2"),
+    WINDOWS,
+    "Windows running that must lie above `detect`.",
+);
+
+pub(super) const DRIFT_MIN_ROWS: Key = key(
+    "min_rows",
+    Scalar("100"),
+    ROWS,
+    "Rows that a window must have to be measured.",
+);
 
 /// Shares are floored at 1e-4, so that ten bins give at most 2 ln(10^4), about 18.4.
 const PSI_RANGE: &Shape = &Shape::Number(0.0, 20.0);

@@ -1,6 +1,6 @@
 //! The part of the language that is about monitors of sources.
 
-use super::model::{PSI, ROWS, SHARE, WINDOW, WINDOWS};
+use super::model::{DRIFT_MIN_ROWS, DRIFT_PSI, DRIFT_WINDOWS, SHARE, WINDOW};
 use super::{key, table};
 use crate::shape::{Absent, Key, Shape};
 use Absent::{Defaults, Nothing, Refused, Scalar};
@@ -37,26 +37,7 @@ pub(crate) const MONITOR: &[Key] = &[
 ];
 
 /// As a model's, without the test that needs the reference's own values.
-pub(crate) const DECLARED_DRIFT: &[Key] = &[
-    key(
-        "psi",
-        Defaults,
-        &Shape::Record(PSI),
-        "Population stability index.",
-    ),
-    key(
-        "windows",
-        Scalar("2"),
-        WINDOWS,
-        "Windows running that must lie above `detect`.",
-    ),
-    key(
-        "min_rows",
-        Scalar("100"),
-        ROWS,
-        "Rows that a window must have to be measured.",
-    ),
-];
+pub(crate) const DECLARED_DRIFT: &[Key] = &[DRIFT_PSI, DRIFT_WINDOWS, DRIFT_MIN_ROWS];
 
 /// A column and its bins.
 pub(crate) const COLUMN: &[Key] = &[

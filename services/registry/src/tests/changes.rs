@@ -1,5 +1,7 @@
 //! Deletes, modes, imports.
 
+use mainstem_schemas::catalog::{SchemaRegistered, fingerprint, outside_subject};
+
 use super::*;
 
 #[test]
@@ -123,4 +125,26 @@ fn imports_bring_their_ids() {
         "without an id"
     );
     assert_eq!(put(&mut registry, "t", "\"string\""), Ok((41, 1)));
+}
+
+/// Schemas of topics that are copied stand in the same log, and their records have names of their own.
+#[test]
+fn a_copied_schema_takes_no_subject_from_clients() {
+    let mut registry = registry();
+    let schema = record(&field("x", "\"int\""));
+    let subject = outside_subject("web.clicks", 17);
+    registry.take(SchemaFact::Registered(SchemaRegistered {
+        id: 1_000,
+        subject: subject.clone(),
+        fingerprint: fingerprint(&schema).unwrap(),
+        schema: schema.clone(),
+    }));
+    assert_eq!(
+        registry.subjects("outside", false, false),
+        [subject.as_str()]
+    );
+    let wider = record(&field("x", "\"long\""));
+    assert_eq!(put(&mut registry, "R", &wider).unwrap(), (1_001, 1));
+    let refused = put(&mut registry, &subject, &wider).unwrap_err();
+    assert_eq!(refused.code(), 42205, "{refused}");
 }

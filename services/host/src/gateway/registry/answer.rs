@@ -1,19 +1,22 @@
 //! Questions and answers as clients of Confluent's registry write and read them.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use mainstem_registry::{Register, Registered, RegistryError, Schema, Wish};
 use mainstem_schemas::registry::{Reference, RegistryFact};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::super::problem::{Answered, Problem};
+use super::super::problem::{Answered, Problem, panicked};
 use super::super::{Gateway, body};
 use super::desk::{DeskError, View};
 
@@ -104,23 +107,28 @@ impl IntoResponse for Refusal {
 
 pub(super) type Told = Result<Answer, Refusal>;
 
-/// What the path's end and the query say.
+/// What the query says.
 pub(super) struct Query(BTreeMap<String, String>);
 
+impl<S: Sync> FromRequestParts<S> for Query {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Query::of(&parts.uri))
+    }
+}
+
 impl Query {
-    pub fn of(request: &Request) -> Self {
+    fn of(uri: &Uri) -> Self {
         let decoded = |text: &str| {
             let text = text.replace('+', " ");
             percent_decode_str(&text).decode_utf8_lossy().into_owned()
         };
-        let pairs = request.uri().query().unwrap_or_default().split('&');
+        let pairs = uri.query().unwrap_or_default().split('&');
         let pairs = pairs.filter(|pair| !pair.is_empty());
         let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-        Query(
-            pairs
-                .map(|(name, value)| (decoded(name), decoded(value)))
-                .collect(),
-        )
+        let pairs = pairs.map(|(name, value)| (decoded(name), decoded(value)));
+        Query(pairs.collect())
     }
 
     /// Whether a flag is up.
@@ -160,10 +168,18 @@ pub(super) fn wanted(text: &str) -> Result<Option<u32>, RegistryError> {
 }
 
 /// A body that is a JSON object.
-pub(super) async fn read<T: for<'de> Deserialize<'de>>(
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<T, Refusal> {
+pub(super) struct Said<T>(pub T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Said<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
+        let (head, body) = request.into_parts();
+        read(&head.headers, body).await.map(Said)
+    }
+}
+
+async fn read<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Refusal> {
     let said = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
@@ -190,7 +206,7 @@ pub(super) async fn read<T: for<'de> Deserialize<'de>>(
 /// A schema as clients send it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Sent {
+struct Sent {
     schema: Option<String>,
     schema_type: Option<String>,
     references: Option<Vec<Reference>>,
@@ -201,9 +217,22 @@ pub(super) struct Sent {
     rule_set: Option<Value>,
 }
 
+/// What the body and the query wish for.
+pub(super) struct Wished(pub Wish);
+
+impl<S: Sync> FromRequest<S> for Wished {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        let normalize = Query::of(request.uri()).flag("normalize");
+        let Said(sent): Said<Sent> = Said::from_request(request, state).await?;
+        Ok(Wished(sent.wish(normalize)?))
+    }
+}
+
 impl Sent {
     /// As the registry understands it; an id or version below one is none.
-    pub fn wish(self, normalize: bool) -> Result<Wish, RegistryError> {
+    fn wish(self, normalize: bool) -> Result<Wish, RegistryError> {
         let invalid = |why: &str| RegistryError::InvalidSchema {
             kind: "AVRO".into(),
             why: why.into(),
@@ -235,9 +264,7 @@ pub(super) async fn ask(
             .registry
             .ask(&gateway.store, &gateway.projects, question)
     });
-    let answered = answered
-        .await
-        .map_err(|_| super::super::problem::panicked())?;
+    let answered = answered.await.map_err(|_| panicked())?;
     Ok(Answer::of(answered?))
 }
 
@@ -251,9 +278,7 @@ pub(super) async fn change(
             .registry
             .change(&gateway.store, &gateway.projects, plan)
     });
-    let changed = changed
-        .await
-        .map_err(|_| super::super::problem::panicked())?;
+    let changed = changed.await.map_err(|_| panicked())?;
     Ok(Answer::of(changed?))
 }
 

@@ -11,7 +11,8 @@ mod subjects;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
+use mainstem_schemas::registry::{Level, Mode};
 use serde_json::json;
 
 use super::Gateway;
@@ -58,30 +59,22 @@ pub(super) fn router() -> Router<Arc<Gateway>> {
             "/compatibility/subjects/{subject}/versions/{version}",
             post(subjects::test),
         )
-        .route(
-            "/config",
-            get(settings::level)
-                .put(settings::set_level)
-                .delete(settings::drop_level),
-        )
-        .route(
-            "/config/{subject}",
-            get(settings::level_of)
-                .put(settings::set_level_of)
-                .delete(settings::drop_level_of),
-        )
-        .route(
-            "/mode",
-            get(settings::mode)
-                .put(settings::set_mode)
-                .delete(settings::drop_mode),
-        )
-        .route(
-            "/mode/{subject}",
-            get(settings::mode_of)
-                .put(settings::set_mode_of)
-                .delete(settings::drop_mode_of),
-        )
+        .route("/config", levels())
+        .route("/config/{subject}", levels())
+        .route("/mode", modes())
+        .route("/mode/{subject}", modes())
+}
+
+fn levels() -> MethodRouter<Arc<Gateway>> {
+    get(settings::get::<Level>)
+        .put(settings::put_level)
+        .delete(settings::take_back::<Level>)
+}
+
+fn modes() -> MethodRouter<Arc<Gateway>> {
+    get(settings::get::<Mode>)
+        .put(settings::put_mode)
+        .delete(settings::take_back::<Mode>)
 }
 
 /// Some clients look whether anybody is there.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use mainstem_registry::RegistryError;
 use serde_json::{Value, json};
@@ -12,8 +12,7 @@ use super::answer::{Answer, Query, Told, ask, bare, schema, versioned};
 
 type Shared = State<Arc<Gateway>>;
 
-pub(super) async fn all(State(gateway): Shared, request: Request) -> Told {
-    let query = Query::of(&request);
+pub(super) async fn all(State(gateway): Shared, query: Query) -> Told {
     ask(gateway, move |view| {
         let (deleted, latest) = (query.flag("deleted"), query.flag("latestOnly"));
         let found = view
@@ -29,12 +28,7 @@ pub(super) async fn types() -> Answer {
     Answer::of(json!(["AVRO"]))
 }
 
-pub(super) async fn by_id(
-    State(gateway): Shared,
-    Path(id): Path<String>,
-    request: Request,
-) -> Told {
-    let query = Query::of(&request);
+pub(super) async fn by_id(State(gateway): Shared, Path(id): Path<String>, query: Query) -> Told {
     ask(gateway, move |view| {
         let found = view.registry.by_id(number(&id)?)?;
         let mut told = schema(found);
@@ -54,35 +48,35 @@ pub(super) async fn text(State(gateway): Shared, Path(id): Path<String>) -> Resp
     told.await.map(bare).into_response()
 }
 
-pub(super) async fn subjects(
-    State(gateway): Shared,
-    Path(id): Path<String>,
-    request: Request,
-) -> Told {
-    let query = Query::of(&request);
-    ask(gateway, move |view| {
-        let id = number(&id)?;
-        view.registry.by_id(id)?;
-        let found = view.registry.versions_of(id, query.flag("deleted"));
+pub(super) async fn subjects(State(gateway): Shared, Path(id): Path<String>, query: Query) -> Told {
+    uses(gateway, id, query, |found, query| {
         let mut names: Vec<&str> = found.into_iter().map(|(subject, _)| subject).collect();
         names.dedup();
-        Ok(json!(query.page(names)))
+        json!(query.page(names))
     })
     .await
 }
 
-pub(super) async fn versions(
-    State(gateway): Shared,
-    Path(id): Path<String>,
-    request: Request,
+pub(super) async fn versions(State(gateway): Shared, Path(id): Path<String>, query: Query) -> Told {
+    uses(gateway, id, query, |found, query| {
+        let one = |(subject, version)| json!({"subject": subject, "version": version});
+        query.page(found).into_iter().map(one).collect()
+    })
+    .await
+}
+
+/// Tells of the subjects and versions that have a schema.
+async fn uses(
+    gateway: Arc<Gateway>,
+    id: String,
+    query: Query,
+    tell: impl FnOnce(Vec<(&str, u32)>, &Query) -> Value + Send + 'static,
 ) -> Told {
-    let query = Query::of(&request);
     ask(gateway, move |view| {
         let id = number(&id)?;
         view.registry.by_id(id)?;
-        let found = query.page(view.registry.versions_of(id, query.flag("deleted")));
-        let one = |(subject, version)| json!({"subject": subject, "version": version});
-        Ok(found.into_iter().map(one).collect())
+        let found = view.registry.versions_of(id, query.flag("deleted"));
+        Ok(tell(found, &query))
     })
     .await
 }

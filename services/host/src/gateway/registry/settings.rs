@@ -1,20 +1,23 @@
-//! Compatibility levels and modes, of the registry and of subjects.
+//! Compatibility levels and modes, of the registry and of subjects: a path without a subject means the registry.
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
-use mainstem_registry::RegistryError;
-use mainstem_schemas::registry::{Level, Mode};
-use serde::Deserialize;
+use axum::extract::{Path, State};
+use mainstem_registry::{Registry, RegistryError};
+use mainstem_schemas::registry::{Level, Mode, RegistryFact};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::super::Gateway;
-use super::answer::{Query, Refusal, Told, ask, change, read};
+use super::answer::{Query, Refusal, Said, Told, ask, change};
 
 type Shared = State<Arc<Gateway>>;
 
+/// The subject that the path names, if it names one.
+type Whose = Option<Path<String>>;
+
 #[derive(Deserialize)]
-struct SentLevel {
+pub(super) struct SentLevel {
     compatibility: Option<String>,
     /// Normalisation by default, aliases, rules: not kept here.
     #[serde(flatten)]
@@ -22,146 +25,135 @@ struct SentLevel {
 }
 
 #[derive(Deserialize)]
-struct SentMode {
+pub(super) struct SentMode {
     mode: String,
 }
 
-pub(super) async fn level(State(gateway): Shared) -> Told {
-    ask(gateway, |view| {
-        Ok(json!({"compatibilityLevel": view.registry.level(None)}))
-    })
-    .await
+/// What the registry has, and a subject may have for itself.
+pub(super) trait Setting: Copy + Serialize + Send + Sync + 'static {
+    /// The member that tells it.
+    const TOLD: &'static str;
+    /// The member that tells it as it was set.
+    const SET: &'static str;
+
+    /// The one that counts.
+    fn of(registry: &Registry, subject: Option<&str>) -> Self;
+
+    /// A subject's own.
+    fn own(registry: &Registry, subject: &str) -> Result<Self, RegistryError>;
+
+    /// The fact that sets it, or takes it back.
+    fn set(
+        registry: &Registry,
+        subject: Option<&str>,
+        setting: Option<Self>,
+        force: bool,
+    ) -> Result<RegistryFact, RegistryError>;
 }
 
-pub(super) async fn level_of(
-    State(gateway): Shared,
-    Path(subject): Path<String>,
-    request: Request,
-) -> Told {
-    let query = Query::of(&request);
+impl Setting for Level {
+    const TOLD: &'static str = "compatibilityLevel";
+    const SET: &'static str = "compatibility";
+
+    fn of(registry: &Registry, subject: Option<&str>) -> Self {
+        registry.level(subject)
+    }
+
+    fn own(registry: &Registry, subject: &str) -> Result<Self, RegistryError> {
+        let own = registry.own_level(subject);
+        own.ok_or_else(|| RegistryError::NoLevel(subject.into()))
+    }
+
+    fn set(
+        registry: &Registry,
+        subject: Option<&str>,
+        setting: Option<Self>,
+        _: bool,
+    ) -> Result<RegistryFact, RegistryError> {
+        registry.set_level(subject, setting)
+    }
+}
+
+impl Setting for Mode {
+    const TOLD: &'static str = "mode";
+    const SET: &'static str = "mode";
+
+    fn of(registry: &Registry, subject: Option<&str>) -> Self {
+        registry.mode(subject)
+    }
+
+    fn own(registry: &Registry, subject: &str) -> Result<Self, RegistryError> {
+        let own = registry.own_mode(subject);
+        own.ok_or_else(|| RegistryError::NoMode(subject.into()))
+    }
+
+    fn set(
+        registry: &Registry,
+        subject: Option<&str>,
+        setting: Option<Self>,
+        force: bool,
+    ) -> Result<RegistryFact, RegistryError> {
+        registry.set_mode(subject, setting, force)
+    }
+}
+
+pub(super) async fn get<T: Setting>(State(gateway): Shared, whose: Whose, query: Query) -> Told {
     ask(gateway, move |view| {
-        let own = view.registry.own_level(&subject);
-        let level = match own {
-            None if query.flag("defaultToGlobal") => view.registry.level(Some(&subject)),
-            own => own.ok_or(RegistryError::NoLevel(subject))?,
+        let setting = match whose {
+            Some(Path(subject)) if !query.flag("defaultToGlobal") => {
+                T::own(view.registry, &subject)?
+            }
+            whose => T::of(view.registry, name(&whose)),
         };
-        Ok(json!({"compatibilityLevel": level}))
+        Ok(json!({T::TOLD: setting}))
     })
     .await
 }
 
-pub(super) async fn set_level(State(gateway): Shared, request: Request) -> Told {
-    put_level(gateway, None, request).await
-}
-
-pub(super) async fn set_level_of(
+pub(super) async fn put_level(
     State(gateway): Shared,
-    Path(subject): Path<String>,
-    request: Request,
+    whose: Whose,
+    Said(sent): Said<SentLevel>,
 ) -> Told {
-    put_level(gateway, Some(subject), request).await
-}
-
-async fn put_level(gateway: Arc<Gateway>, subject: Option<String>, request: Request) -> Told {
-    let (head, body) = request.into_parts();
-    let sent: SentLevel = read(&head.headers, body).await?;
-    let name = sent.compatibility.unwrap_or_default();
-    let level: Result<Level, ()> = name.to_ascii_uppercase().parse();
-    let level = level.map_err(|()| RegistryError::InvalidLevel(name))?;
+    let level = sent.compatibility.unwrap_or_default();
+    let known = level.to_ascii_uppercase().parse::<Level>();
+    let known = known.map_err(|()| RegistryError::InvalidLevel(level))?;
     if let Some((other, _)) = sent.others.iter().find(|(_, value)| !value.is_null()) {
         let why = format!("This registry keeps no {other}; leave it out");
         return Err(Refusal::Registry(RegistryError::NotPermitted(why)));
     }
-    change(gateway, move |view| {
-        let fact = view.registry.set_level(subject.as_deref(), Some(level))?;
-        Ok((Some(fact), json!({"compatibility": level})))
-    })
-    .await
+    put(gateway, whose, known, false).await
 }
 
-pub(super) async fn drop_level(State(gateway): Shared) -> Told {
-    take_level_back(gateway, None).await
-}
-
-pub(super) async fn drop_level_of(State(gateway): Shared, Path(subject): Path<String>) -> Told {
-    take_level_back(gateway, Some(subject)).await
-}
-
-/// Tells the level that was.
-async fn take_level_back(gateway: Arc<Gateway>, subject: Option<String>) -> Told {
-    change(gateway, move |view| {
-        let was = view.registry.level(subject.as_deref());
-        let fact = view.registry.set_level(subject.as_deref(), None)?;
-        Ok((Some(fact), json!({"compatibilityLevel": was})))
-    })
-    .await
-}
-
-pub(super) async fn mode(State(gateway): Shared) -> Told {
-    ask(gateway, |view| {
-        Ok(json!({"mode": view.registry.mode(None)}))
-    })
-    .await
-}
-
-pub(super) async fn mode_of(
+pub(super) async fn put_mode(
     State(gateway): Shared,
-    Path(subject): Path<String>,
-    request: Request,
+    whose: Whose,
+    query: Query,
+    Said(SentMode { mode }): Said<SentMode>,
 ) -> Told {
-    let query = Query::of(&request);
-    ask(gateway, move |view| {
-        let own = view.registry.own_mode(&subject);
-        let mode = match own {
-            None if query.flag("defaultToGlobal") => view.registry.mode(Some(&subject)),
-            own => own.ok_or(RegistryError::NoMode(subject))?,
-        };
-        Ok(json!({"mode": mode}))
-    })
-    .await
+    let known = mode.parse::<Mode>();
+    let known = known.map_err(|()| RegistryError::InvalidMode(mode))?;
+    put(gateway, whose, known, query.flag("force")).await
 }
 
-pub(super) async fn set_mode(State(gateway): Shared, request: Request) -> Told {
-    put_mode(gateway, None, request).await
-}
-
-pub(super) async fn set_mode_of(
-    State(gateway): Shared,
-    Path(subject): Path<String>,
-    request: Request,
-) -> Told {
-    put_mode(gateway, Some(subject), request).await
-}
-
-async fn put_mode(gateway: Arc<Gateway>, subject: Option<String>, request: Request) -> Told {
-    let force = Query::of(&request).flag("force");
-    let (head, body) = request.into_parts();
-    let SentMode { mode: name } = read(&head.headers, body).await?;
-    let mode: Result<Mode, ()> = name.parse();
-    let mode = mode.map_err(|()| RegistryError::InvalidMode(name))?;
+async fn put<T: Setting>(gateway: Arc<Gateway>, whose: Whose, setting: T, force: bool) -> Told {
     change(gateway, move |view| {
-        let fact = view
-            .registry
-            .set_mode(subject.as_deref(), Some(mode), force)?;
-        Ok((Some(fact), json!({"mode": mode})))
+        let fact = T::set(view.registry, name(&whose), Some(setting), force)?;
+        Ok((Some(fact), json!({T::SET: setting})))
     })
     .await
 }
 
-pub(super) async fn drop_mode(State(gateway): Shared) -> Told {
-    take_mode_back(gateway, None).await
-}
-
-pub(super) async fn drop_mode_of(State(gateway): Shared, Path(subject): Path<String>) -> Told {
-    take_mode_back(gateway, Some(subject)).await
-}
-
-/// Tells the mode that was.
-async fn take_mode_back(gateway: Arc<Gateway>, subject: Option<String>) -> Told {
+/// Tells the one that was.
+pub(super) async fn take_back<T: Setting>(State(gateway): Shared, whose: Whose) -> Told {
     change(gateway, move |view| {
-        let was = view.registry.mode(subject.as_deref());
-        let fact = view.registry.set_mode(subject.as_deref(), None, false)?;
-        Ok((Some(fact), json!({"mode": was})))
+        let was = T::of(view.registry, name(&whose));
+        let fact = T::set(view.registry, name(&whose), None, false)?;
+        Ok((Some(fact), json!({T::TOLD: was})))
     })
     .await
+}
+
+fn name(whose: &Whose) -> Option<&str> {
+    whose.as_ref().map(|Path(subject)| subject.as_str())
 }

@@ -2,23 +2,20 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use mainstem_registry::Against;
+use mainstem_registry::{Against, Registered, Wish};
 use serde_json::{Value, json};
 
 use super::super::Gateway;
-use super::answer::{
-    Query, Refusal, Sent, Told, ask, bare, change, read, registered, versioned, wanted,
-};
+use super::answer::{Query, Told, Wished, ask, bare, change, registered, versioned, wanted};
 
 type Shared = State<Arc<Gateway>>;
 
 /// A subject and a version, as the path has them.
 type Place = Path<(String, String)>;
 
-pub(super) async fn list(State(gateway): Shared, request: Request) -> Told {
-    let query = Query::of(&request);
+pub(super) async fn list(State(gateway): Shared, query: Query) -> Told {
     ask(gateway, move |view| {
         // The Python client writes the second in its own way.
         let only = query.flag("deletedOnly") || query.flag("deleted_only");
@@ -34,9 +31,8 @@ pub(super) async fn list(State(gateway): Shared, request: Request) -> Told {
 pub(super) async fn versions(
     State(gateway): Shared,
     Path(subject): Path<String>,
-    request: Request,
+    query: Query,
 ) -> Told {
-    let query = Query::of(&request);
     ask(gateway, move |view| {
         let found = view.registry.versions(&subject, query.flag("deleted"))?;
         Ok(json!(query.page(found)))
@@ -44,28 +40,32 @@ pub(super) async fn versions(
     .await
 }
 
-pub(super) async fn version(State(gateway): Shared, Path(at): Place, request: Request) -> Told {
-    let query = Query::of(&request);
-    ask(gateway, move |view| {
-        let number = wanted(&at.1)?;
-        let found = view
-            .registry
-            .version(&at.0, number, query.flag("deleted"))?;
-        Ok(versioned(&found))
-    })
-    .await
+pub(super) async fn version(State(gateway): Shared, at: Place, query: Query) -> Told {
+    found(gateway, at, query, |found| versioned(&found)).await
 }
 
-pub(super) async fn text(State(gateway): Shared, Path(at): Place, request: Request) -> Response {
-    let query = Query::of(&request);
-    let told = ask(gateway, move |view| {
-        let number = wanted(&at.1)?;
-        let found = view
-            .registry
-            .version(&at.0, number, query.flag("deleted"))?;
-        Ok(Value::String(found.schema.text.clone()))
+pub(super) async fn text(State(gateway): Shared, at: Place, query: Query) -> Response {
+    let told = found(gateway, at, query, |found| {
+        Value::String(found.schema.text.clone())
     });
     told.await.map(bare).into_response()
+}
+
+/// Tells of a version.
+async fn found(
+    gateway: Arc<Gateway>,
+    Path((subject, version)): Place,
+    query: Query,
+    tell: impl FnOnce(Registered<'_>) -> Value + Send + 'static,
+) -> Told {
+    ask(gateway, move |view| {
+        let version = wanted(&version)?;
+        let found = view
+            .registry
+            .version(&subject, version, query.flag("deleted"))?;
+        Ok(tell(found))
+    })
+    .await
 }
 
 pub(super) async fn referred_by(State(gateway): Shared, Path(at): Place) -> Told {
@@ -79,12 +79,8 @@ pub(super) async fn referred_by(State(gateway): Shared, Path(at): Place) -> Told
 pub(super) async fn register(
     State(gateway): Shared,
     Path(subject): Path<String>,
-    request: Request,
+    Wished(wish): Wished,
 ) -> Told {
-    let query = Query::of(&request);
-    let (head, body) = request.into_parts();
-    let sent: Sent = read(&head.headers, body).await?;
-    let wish = sent.wish(query.flag("normalize"))?;
     change(gateway, move |view| {
         let readable = |subject: &str, schema: &str| view.readable(subject, schema);
         let register = view.registry.register(&subject, &wish, &readable)?;
@@ -96,12 +92,9 @@ pub(super) async fn register(
 pub(super) async fn lookup(
     State(gateway): Shared,
     Path(subject): Path<String>,
-    request: Request,
+    query: Query,
+    Wished(wish): Wished,
 ) -> Told {
-    let query = Query::of(&request);
-    let (head, body) = request.into_parts();
-    let sent: Sent = read(&head.headers, body).await?;
-    let wish = sent.wish(query.flag("normalize"))?;
     ask(gateway, move |view| {
         let found = view
             .registry
@@ -114,9 +107,9 @@ pub(super) async fn lookup(
 pub(super) async fn delete(
     State(gateway): Shared,
     Path(subject): Path<String>,
-    request: Request,
+    query: Query,
 ) -> Told {
-    let permanent = Query::of(&request).flag("permanent");
+    let permanent = query.flag("permanent");
     change(gateway, move |view| {
         let (fact, versions) = view.registry.delete_subject(&subject, permanent)?;
         Ok((Some(fact), json!(versions)))
@@ -124,12 +117,8 @@ pub(super) async fn delete(
     .await
 }
 
-pub(super) async fn delete_version(
-    State(gateway): Shared,
-    Path(at): Place,
-    request: Request,
-) -> Told {
-    let permanent = Query::of(&request).flag("permanent");
+pub(super) async fn delete_version(State(gateway): Shared, Path(at): Place, query: Query) -> Told {
+    let permanent = query.flag("permanent");
     change(gateway, move |view| {
         let number = wanted(&at.1)?;
         let (fact, version) = view.registry.delete_version(&at.0, number, permanent)?;
@@ -141,25 +130,28 @@ pub(super) async fn delete_version(
 pub(super) async fn test_all(
     State(gateway): Shared,
     Path(subject): Path<String>,
-    request: Request,
+    query: Query,
+    Wished(wish): Wished,
 ) -> Told {
-    tested(gateway, subject, None, request).await
+    tested(gateway, subject, None, query, wish).await
 }
 
-pub(super) async fn test(State(gateway): Shared, Path(at): Place, request: Request) -> Told {
-    tested(gateway, at.0, Some(at.1), request).await
+pub(super) async fn test(
+    State(gateway): Shared,
+    Path((subject, version)): Place,
+    query: Query,
+    Wished(wish): Wished,
+) -> Told {
+    tested(gateway, subject, Some(version), query, wish).await
 }
 
 async fn tested(
     gateway: Arc<Gateway>,
     subject: String,
     version: Option<String>,
-    request: Request,
-) -> Result<super::answer::Answer, Refusal> {
-    let query = Query::of(&request);
-    let (head, body) = request.into_parts();
-    let sent: Sent = read(&head.headers, body).await?;
-    let wish = sent.wish(query.flag("normalize"))?;
+    query: Query,
+    wish: Wish,
+) -> Told {
     ask(gateway, move |view| {
         let against = match version {
             None => Against::Level,

@@ -28,6 +28,9 @@ use crate::support::{broker, connect, records, run_name};
 /// Partitions of the joined inputs, and tasks.
 const TASKS: u32 = 2;
 
+/// A minute: past every time-out of a transaction, and of a worker that takes over.
+const LONG: Duration = Duration::from_secs(60);
+
 /// Records a turn may take: a segment is then some forty turns long.
 const LIMIT: FetchLimit = FetchLimit {
     records: 7,
@@ -309,24 +312,16 @@ fn a_killed_worker_s_tasks_go_on_as_if_nothing_had_been() {
     create_topics(&log, &project);
     let specs = specs(&project);
     let mut writer = log.writer("feed").unwrap();
-    let mut reader = log.reader().unwrap();
-    let turns = || -> i64 {
-        let number = |task: &TaskSpec| log.last_turn(&task.id).unwrap().map_or(0, |t| t.number);
-        specs.iter().map(number).sum()
-    };
     let mut worker = Process::start(broker.bootstrap(), &project, "worker-0");
     let mut kills = 0;
     for segment in feed(&project) {
         let large = segment.iter().any(|(_, batch)| batch.len() > 50);
-        let before = turns();
+        let before = turns(&log, &specs);
         writer.append(&segment).unwrap();
         if large {
             // After some turns of the segment, in whatever the worker is doing just then.
             for after in [3, 17] {
-                let deadline = Instant::now() + Duration::from_secs(60);
-                while turns() < before + after {
-                    assert!(Instant::now() < deadline, "no turns come");
-                }
+                await_turns(&log, &specs, before + after);
                 worker.kill();
                 kills += 1;
                 // The same name takes a transaction over at once; another waits for its timeout.
@@ -334,17 +329,37 @@ fn a_killed_worker_s_tasks_go_on_as_if_nothing_had_been() {
                 worker = Process::start(broker.bootstrap(), &project, &name);
             }
         }
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while !is_quiet(&log, reader.as_mut(), &specs).unwrap() {
-            assert!(Instant::now() < deadline, "the tasks do not come to rest");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        rest(&log, &specs);
     }
     assert_eq!(kills, 6);
     let joined = history(&log, &project);
     assert_eq!(joined.iter().map(Vec::len).sum::<usize>(), 400);
     assert!(joined == undisturbed(&project), "the history differs");
     assert_chained(&log, &project, &specs);
+}
+
+/// Turns that all tasks have committed.
+pub(super) fn turns(log: &dyn Log, specs: &[TaskSpec]) -> i64 {
+    let number = |task: &TaskSpec| log.last_turn(&task.id).unwrap().map_or(0, |t| t.number);
+    specs.iter().map(number).sum()
+}
+
+/// Waits until there are so many, without a pause: what comes next is to come in the midst of a turn.
+pub(super) fn await_turns(log: &dyn Log, specs: &[TaskSpec], count: i64) {
+    let deadline = Instant::now() + LONG;
+    while turns(log, specs) < count {
+        assert!(Instant::now() < deadline, "no turns come");
+    }
+}
+
+/// Waits until there is nothing left to do.
+pub(super) fn rest(log: &dyn Log, specs: &[TaskSpec]) {
+    let mut reader = log.reader().unwrap();
+    let deadline = Instant::now() + LONG;
+    while !is_quiet(log, reader.as_mut(), specs).unwrap() {
+        assert!(Instant::now() < deadline, "the tasks do not come to rest");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Every turn follows the one before, none is missing, none is there twice.

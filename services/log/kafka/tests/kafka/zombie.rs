@@ -3,16 +3,15 @@
 use std::time::{Duration, Instant};
 
 use mainstem_kernel::Log;
-use mainstem_kernel::TaskSpec;
-use mainstem_kernel::quiet::is_quiet;
 
 use crate::support::{broker, connect, run_name};
-use crate::takeover::{Process, assert_chained, create_topics, feed, history, specs, undisturbed};
+use crate::takeover::{
+    Process, assert_chained, await_turns, create_topics, feed, history, rest, specs, turns,
+    undisturbed,
+};
 
 /// Beyond the session (2 s in tests), the transaction (10 s), and the coordinator's looking for late ones (0.5 s).
 const STOPPED: Duration = Duration::from_secs(13);
-
-const LONG: Duration = Duration::from_secs(60);
 
 /// Stopped in the midst of its turns, replaced, and let go on, it writes nothing under its old ownership, and takes its
 /// share again: the history is that of a worker that was left alone.
@@ -24,36 +23,21 @@ fn a_worker_stopped_past_every_time_out_writes_nothing_and_takes_its_share_again
     create_topics(&log, &project);
     let specs = specs(&project);
     let mut writer = log.writer("feed").unwrap();
-    let mut reader = log.reader().unwrap();
-    let turns = || -> i64 {
-        let number = |task: &TaskSpec| log.last_turn(&task.id).unwrap().map_or(0, |t| t.number);
-        specs.iter().map(number).sum()
-    };
-    let mut rest = || {
-        let deadline = Instant::now() + LONG;
-        while !is_quiet(&log, reader.as_mut(), &specs).unwrap() {
-            assert!(Instant::now() < deadline, "the tasks do not come to rest");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    };
     let zombie = Process::start(broker.bootstrap(), &project, "zombie");
     let mut segments = feed(&project);
     let last = segments.pop().unwrap();
     let mut heir = None;
     for segment in segments {
         let large = segment.iter().any(|(_, batch)| batch.len() > 50);
-        let before = turns();
+        let before = turns(&log, &specs);
         writer.append(&segment).unwrap();
         if large && heir.is_none() {
-            let deadline = Instant::now() + LONG;
-            while turns() < before + 3 {
-                assert!(Instant::now() < deadline, "no turns come");
-            }
+            await_turns(&log, &specs, before + 3);
             zombie.signal("-STOP");
             let started = Process::start(broker.bootstrap(), &project, "heir");
             heir = Some((started, Instant::now()));
         }
-        rest();
+        rest(&log, &specs);
     }
     let (heir, stopped) = heir.unwrap();
     std::thread::sleep(STOPPED.saturating_sub(stopped.elapsed()));
@@ -62,7 +46,7 @@ fn a_worker_stopped_past_every_time_out_writes_nothing_and_takes_its_share_again
     std::thread::sleep(Duration::from_secs(1));
     drop(heir);
     writer.append(&last).unwrap();
-    rest();
+    rest(&log, &specs);
     assert!(
         history(&log, &project) == undisturbed(&project),
         "the history differs"

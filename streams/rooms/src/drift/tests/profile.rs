@@ -13,7 +13,8 @@ fn features() -> Feed {
     })
 }
 
-fn profiles(written: Vec<Written>) -> Vec<ProfileMeasured> {
+/// What was written, all of it profiles.
+pub(super) fn profiles(written: Vec<Written>) -> Vec<ProfileMeasured> {
     let profile = |(envelope, event): Written| match event {
         Event::ProfileMeasured(profile) => {
             assert_eq!(envelope.time, profile.window_end);
@@ -25,7 +26,7 @@ fn profiles(written: Vec<Written>) -> Vec<ProfileMeasured> {
 }
 
 /// (begin, rows, whole) of each.
-fn shape(profiles: &[ProfileMeasured]) -> Vec<(i64, i64, bool)> {
+pub(super) fn shape(profiles: &[ProfileMeasured]) -> Vec<(i64, i64, bool)> {
     profiles
         .iter()
         .map(|profile| (profile.window_start.0, profile.rows, profile.whole))

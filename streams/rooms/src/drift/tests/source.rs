@@ -5,11 +5,12 @@ use mainstem_kernel::Partition;
 use mainstem_schemas::definition::{
     DeclaredColumn, DeclaredDrift, Monitor, Project, Source, Thresholds, Windows, digest_of,
 };
-use mainstem_schemas::events::{Event, ProfileMeasured, Subject};
+use mainstem_schemas::events::Subject;
 use mainstem_schemas::{Batch, EventId, Millis, Span};
 use proptest::prelude::*;
 
-use super::{Feed, Written, project};
+use super::profile::{profiles, shape};
+use super::{Feed, project};
 use crate::drift::{DECLARED, SourceProfileMachine};
 use crate::harness::{arrive, put_optional};
 
@@ -91,23 +92,6 @@ impl Feed {
         }
         self.add(0, batch)
     }
-}
-
-fn profiles(written: Vec<Written>) -> Vec<ProfileMeasured> {
-    let profile = |(envelope, event): Written| match event {
-        Event::ProfileMeasured(profile) => {
-            assert_eq!(envelope.time, profile.window_end);
-            profile
-        }
-        other => panic!("{other:?}"),
-    };
-    written.into_iter().map(profile).collect()
-}
-
-/// (begin, rows, whole) of each.
-fn shape(profiles: &[ProfileMeasured]) -> Vec<(i64, i64, bool)> {
-    let shape = |profile: &ProfileMeasured| (profile.window_start.0, profile.rows, profile.whole);
-    profiles.iter().map(shape).collect()
 }
 
 #[test]
