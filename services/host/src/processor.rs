@@ -37,6 +37,9 @@ const IDLE: Duration = Duration::from_millis(50);
 /// How long a worker rests after an error that another try may mend.
 const REST: Duration = Duration::from_millis(500);
 
+/// How often a worker looks for a new definition: on a log that is far away a look takes as long as some other requests.
+const LOOK: Duration = Duration::from_millis(200);
+
 /// How often it is said that a task still stands.
 const AGAIN: Duration = Duration::from_secs(60);
 
@@ -154,7 +157,7 @@ fn work(
     let mut told = Told::default();
     while !stop.load(Ordering::SeqCst) {
         let seen = store.log.seen();
-        if definitions.changed()? {
+        if definitions.changed(Instant::now())? {
             project = store.project()?;
             tasks = tasks_of(&project);
         }
@@ -196,10 +199,13 @@ fn work(
             .inc_by(progress.passed_over.len() as u64);
         watcher.stopped(progress.stopped.len());
         told.tell(&progress.stopped);
-        if !progress.stopped.is_empty() {
-            std::thread::sleep(REST);
-        } else if progress.commits == 0 {
-            store.log.wait(seen, IDLE);
+        // Tasks that stand still hold nobody back who has work.
+        match (progress.commits, progress.stopped.is_empty()) {
+            (0, true) => {
+                store.log.wait(seen, IDLE);
+            }
+            (0, false) => std::thread::sleep(REST),
+            _ => {}
         }
     }
     Ok(())
@@ -229,6 +235,8 @@ struct Watch {
     partition: mainstem_kernel::Partition,
     /// None before the first look, which sees a change: one may have come since the definition was read.
     end: Option<u64>,
+    /// When it looks again.
+    next: Option<Instant>,
 }
 
 impl Watch {
@@ -238,10 +246,15 @@ impl Watch {
             reader: store.log.reader()?,
             partition: mainstem_kernel::Partition::new(&topic, 0),
             end: None,
+            next: None,
         })
     }
 
-    fn changed(&mut self) -> Result<bool, LogError> {
+    fn changed(&mut self, now: Instant) -> Result<bool, LogError> {
+        if self.next.is_some_and(|next| now < next) {
+            return Ok(false);
+        }
+        self.next = Some(now + LOOK);
         let end = Some(self.reader.range(&self.partition)?.end);
         Ok(std::mem::replace(&mut self.end, end) != end)
     }
@@ -276,9 +289,11 @@ mod tests {
         let known = store.project().unwrap();
         put(&format!("{}, {}", source("a"), source("b")));
         let mut watch = Watch::new(&store, &known.name).unwrap();
-        assert!(watch.changed().unwrap());
-        assert!(!watch.changed().unwrap());
+        let begun = Instant::now();
+        let mut changed = |looks| watch.changed(begun + LOOK * looks).unwrap();
+        assert!(changed(0) && !changed(1));
         put(&source("a"));
-        assert!(watch.changed().unwrap() && !watch.changed().unwrap());
+        assert!(!changed(1), "before it is time");
+        assert!(changed(2) && !changed(3));
     }
 }

@@ -302,7 +302,7 @@ impl<A: Actuator> Crew<A> {
 
     fn restore(&mut self, progress: &mut Progress) {
         let mut waiting = std::mem::take(&mut self.waiting);
-        let mut runners = Vec::new();
+        let (mut runners, mut still) = (Vec::new(), Vec::new());
         for (id, spec) in &waiting {
             match (self.parts.factory)(spec) {
                 Some(task) => runners
@@ -310,6 +310,7 @@ impl<A: Actuator> Crew<A> {
                 None => {
                     let (task, fault) = (id.0.clone(), Fault(NO_MACHINE.into()));
                     progress.stopped.push(TaskError::Fault { task, fault });
+                    still.push(id.clone());
                 }
             }
         }
@@ -337,8 +338,10 @@ impl<A: Actuator> Crew<A> {
         }
         for (id, error) in restored.stopped {
             progress.stopped.push(error);
-            self.waiting.extend(waiting.remove_entry(&id));
+            still.push(id);
         }
+        let still = still.iter().map(|id| waiting.remove_entry(id));
+        self.waiting.extend(still.flatten());
     }
 
     /// The inputs of the tasks in the order of their fetches: rooms' own, clock, definitions, schemas.

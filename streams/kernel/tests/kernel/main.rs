@@ -305,6 +305,40 @@ fn work(log: &MemoryLog, specs: &[TaskSpec], seed: u64, stop: &std::sync::atomic
     }
 }
 
+/// An older version beside a newer definition: what it cannot host stands still, and that is said for as long as it does.
+#[test]
+fn a_task_without_a_machine_stands_still_on_every_step() {
+    let log = MemoryLog::new();
+    let names = ["schemas", "definitions", "clock", "numbers", "turns"];
+    let topics = names.map(|name| TopicSpec {
+        name: format!("{PROJECT}.{name}"),
+        partitions: 1,
+    });
+    log.create_topics(&topics).unwrap();
+    let specs = [spec(
+        "new/toy/0",
+        vec![input("numbers", Mode::Held)],
+        &["numbers"],
+    )];
+    let parts = Parts {
+        log: Arc::new(log),
+        resolver: Arc::new(Nothing),
+        blobs: Arc::new(MemoryBlobs::default()),
+        factory: Arc::new(|_| None),
+        limit: FetchLimit::default(),
+        snapshots: SnapshotEvery::default(),
+    };
+    let mut crew = Crew::join(parts, "old", Inert).unwrap();
+    for _ in 0..3 {
+        let stopped = crew.step(&specs).unwrap().stopped;
+        let told: Vec<String> = stopped.iter().map(ToString::to_string).collect();
+        assert!(
+            told.len() == 1 && told[0].contains("run a newer version"),
+            "{told:?}"
+        );
+    }
+}
+
 #[test]
 fn paced_runs_are_equal_however_the_workers_interleave() {
     let first = paced(3);
