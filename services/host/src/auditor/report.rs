@@ -3,7 +3,7 @@
 use std::fmt;
 
 use mainstem_kernel::Partition;
-use mainstem_schemas::Digest;
+use mainstem_schemas::{Digest, Millis, Span};
 
 /// Findings that a report keeps; of the others only the number. Damage shows in the first ones.
 pub const MAX_FINDINGS: usize = 100;
@@ -161,6 +161,19 @@ pub enum Finding {
         /// What does not fit.
         why: String,
     },
+    /// A topic that is read in place has forgotten records within the horizon that the definition states.
+    ForgottenTooSoon {
+        /// The partition of the topic.
+        of: Partition,
+        /// The first record that it keeps; nothing where the topic is gone.
+        kept: Option<u64>,
+        /// Event time of the newest record that is gone, as far as rows tell.
+        newest: Millis,
+        /// The horizon.
+        horizon: Span,
+        /// Log time.
+        last_tick: Millis,
+    },
     /// Records that cannot be read.
     Unreadable {
         /// The first of them.
@@ -263,6 +276,23 @@ impl fmt::Display for Finding {
                 f,
                 "snapshot differs: {task} after turn {turn} at {at}: {why}"
             ),
+            Finding::ForgottenTooSoon {
+                of,
+                kept,
+                newest,
+                horizon,
+                last_tick,
+            } => {
+                write!(f, "forgotten too soon: {of} ")?;
+                match kept {
+                    Some(kept) => write!(f, "has no record before offset {kept} any more")?,
+                    None => f.write_str("is gone")?,
+                }
+                write!(
+                    f,
+                    ", and what is gone reaches up to {newest}; the definition states {horizon} before {last_tick}; see its retention"
+                )
+            }
             Finding::Unreadable { at, next, why } if *next == at.offset + 1 => {
                 write!(f, "unreadable: {at}: {why}")
             }
@@ -290,14 +320,25 @@ pub struct Uncovered {
 /// What of a topic of others cannot be recomputed any more, since the topic has forgotten it: no damage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Horizon {
-    /// The task that copied it.
+    /// The task that read it.
     pub task: String,
     /// The partition of the others' topic.
     pub of: Partition,
     /// The first record that it keeps; nothing where the topic is gone.
     pub kept: Option<u64>,
-    /// Turns whose copies were compared with their digests alone.
+    /// Turns that read what is gone; what they wrote was compared with their digests alone.
     pub turns: u64,
+    /// Where the topic is read in place; else it is copied.
+    pub in_place: Option<Beyond>,
+}
+
+/// What lies beyond the horizon of a topic that is read in place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beyond {
+    /// The horizon that the definition states.
+    pub stated: Span,
+    /// Turns after those that read what is gone, up to the next snapshot: their state follows from it.
+    pub followed: u64,
 }
 
 impl fmt::Display for Horizon {
@@ -307,12 +348,25 @@ impl fmt::Display for Horizon {
             of,
             kept,
             turns,
+            in_place,
         } = self;
-        let source = task.split('/').nth(1).unwrap_or(task);
-        write!(f, "arrivals.{source}: copied from {of}, ")?;
+        match in_place {
+            None => {
+                let source = task.split('/').nth(1).unwrap_or(task);
+                write!(f, "arrivals.{source}: copied from {of}, ")?;
+            }
+            Some(_) => write!(f, "{task}: reads {of} in place, ")?,
+        }
         match kept {
             Some(kept) => write!(f, "whose first kept record is offset {kept}: ")?,
             None => f.write_str("which is gone: ")?,
+        }
+        if let Some(Beyond { stated, followed }) = in_place {
+            return write!(
+                f,
+                "{turns} turns are beyond the horizon of {} (stated: {stated}), and {followed} more follow from them, up to the next snapshot: not recomputed, compared with their digests",
+                of.topic
+            );
         }
         write!(
             f,
@@ -359,7 +413,7 @@ pub struct Report {
     pub mismatches: u64,
     /// Facts that no turn has read yet.
     pub uncovered: Vec<Uncovered>,
-    /// How far back the copies of others' topics can be recomputed, where that is not to their beginning.
+    /// How far back what came from others' topics can be recomputed, where that is not to their beginning.
     pub horizons: Vec<Horizon>,
     /// Turns that were not recomputed, as a consequence of a finding.
     pub unfolded: Vec<Unfolded>,
@@ -372,17 +426,38 @@ impl Report {
         self.mismatches == 0
     }
 
-    pub(super) fn forgotten(&mut self, task: &str, of: &Partition, kept: Option<u64>) {
-        let mut known = self.horizons.iter_mut();
-        match known.find(|known| known.task == task && known.of == *of) {
+    pub(super) fn forgotten(
+        &mut self,
+        task: &str,
+        of: &Partition,
+        kept: Option<u64>,
+        stated: Option<Span>,
+    ) {
+        match self.horizon(task, of) {
             Some(known) => known.turns += 1,
             None => self.horizons.push(Horizon {
                 task: task.to_owned(),
                 of: of.clone(),
                 kept,
                 turns: 1,
+                in_place: stated.map(|stated| Beyond {
+                    stated,
+                    followed: 0,
+                }),
             }),
         }
+    }
+
+    /// A turn whose state follows from what is gone.
+    pub(super) fn followed(&mut self, task: &str, of: &Partition) {
+        if let Some(beyond) = self.horizon(task, of).and_then(|h| h.in_place.as_mut()) {
+            beyond.followed += 1;
+        }
+    }
+
+    fn horizon(&mut self, task: &str, of: &Partition) -> Option<&mut Horizon> {
+        let mut known = self.horizons.iter_mut();
+        known.find(|known| known.task == task && known.of == *of)
     }
 
     pub(super) fn find(&mut self, finding: Finding) {
