@@ -8,8 +8,10 @@
 
 mod avro;
 mod horizon;
+mod in_place;
 mod json;
 mod kafka;
 mod one_writer;
 mod sorts;
+mod twins;
 mod world;
