@@ -9,6 +9,7 @@
 mod avro;
 mod horizon;
 mod in_place;
+mod in_place_kafka;
 mod json;
 mod kafka;
 mod one_writer;
