@@ -3,7 +3,11 @@
 use std::collections::BTreeSet;
 
 use mainstem_host::apply::ApplyError;
+use mainstem_host::auditor::{Asked, Parts, explain};
+use mainstem_host::resolver::StoreResolver;
 use mainstem_kernel::Partition;
+use mainstem_rooms::machines::machine;
+use mainstem_schemas::EventId;
 use mainstem_schemas::partition::partition_of;
 
 use crate::twins::Twins;
@@ -66,6 +70,46 @@ fn features_drift_trainings_and_predictions_are_those_of_a_copy() {
     let report = twins.world.audit();
     assert!(report.is_clean() && report.horizons.is_empty(), "{report}");
     assert_eq!((report.sealed_events, report.unfolded.len()), (0, 0));
+    explained(&twins);
+}
+
+/// An explanation leads to the record in the topic of others, until that is gone.
+fn explained(twins: &Twins) {
+    let store = &twins.world.store;
+    let resolver = StoreResolver::new(store.blobs.clone());
+    let project = store.project().unwrap();
+    let parts = Parts {
+        log: store.log.as_ref(),
+        blobs: store.blobs.as_ref(),
+        resolver: &resolver,
+        factory: &machine,
+        project: &project,
+    };
+    let number = project.sources["placed"].number;
+    // Of the last slot of the last day, in which nothing is missing.
+    let (partition, at) = (0, twins.partition(0));
+    let last = store.log.reader().unwrap().range(&at).unwrap().end - 1;
+    let id = EventId::foreign(number, partition, last).to_string();
+    let asked = Asked {
+        id: &id,
+        version: None,
+        role: None,
+    };
+    let told = || explain(&parts, &asked).unwrap().to_string();
+    let there = told();
+    for part in [
+        &format!("at web.clicks/0 offset {last}"),
+        "lane = fast",
+        "x = ",
+    ] {
+        assert!(there.contains(part), "{there}");
+    }
+    store.log.truncate(&at, last + 1).unwrap();
+    let gone = told();
+    assert!(
+        gone.contains("web.clicks of placed, which is read in place, has no record"),
+        "{gone}"
+    );
 }
 
 /// An entity of each partition.
