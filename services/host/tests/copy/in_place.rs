@@ -86,8 +86,8 @@ fn explained(twins: &Twins) {
         project: &project,
     };
     let number = project.sources["placed"].number;
-    // Of the last slot of the last day, in which nothing is missing.
-    let (partition, at) = (0, twins.partition(0));
+    // The last of that partition is a row.
+    let (partition, at) = (1, twins.partition(1));
     let last = store.log.reader().unwrap().range(&at).unwrap().end - 1;
     let id = EventId::foreign(number, partition, last).to_string();
     let asked = Asked {
@@ -98,7 +98,7 @@ fn explained(twins: &Twins) {
     let told = || explain(&parts, &asked).unwrap().to_string();
     let there = told();
     for part in [
-        &format!("at web.clicks/0 offset {last}"),
+        &format!("at web.clicks/1 offset {last}"),
         "lane = fast",
         "x = ",
     ] {
