@@ -28,6 +28,7 @@ use mainstem_schemas::{Catalog, Digest, EventId, Millis, RecordRef};
 
 use crate::arrivals::{MAX_KEY, Refusal};
 pub(crate) use headers::kept;
+pub(crate) use in_place::needs_in_place;
 pub use in_place::{Given, InPlace, incoming};
 use sort::{Sort, Sorter};
 use value::Values;

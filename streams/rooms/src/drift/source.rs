@@ -27,7 +27,7 @@ use super::counted::cells;
 use super::windows::{self, MAX_WINDOWS};
 use super::{DECLARED, id_of, subject_key};
 use crate::arrivals::{Decoders, Refuser};
-use crate::foreign::{InPlace, incoming, needs};
+use crate::foreign::{InPlace, incoming, needs_in_place};
 
 /// Outputs of the machine.
 const QUARANTINE: usize = 1;
@@ -346,7 +346,7 @@ impl Machine for SourceProfileMachine {
     ) -> Vec<Need> {
         let monitor = cx.project.monitors.get(&self.monitor);
         match (monitor, run) {
-            (Some(monitor), Some(run)) => needs(cx, &monitor.source, run.batch),
+            (Some(monitor), Some(run)) => needs_in_place(cx, &monitor.source, run),
             _ => Vec::new(),
         }
     }

@@ -34,7 +34,7 @@ use mainstem_schemas::definition::{Project, View, digest_of};
 use serde::{Deserialize, Serialize};
 
 use crate::arrivals::{Arrival, Decoders, Refusal, Refuser};
-use crate::foreign::{InPlace, incoming, needs};
+use crate::foreign::{InPlace, incoming, needs_in_place};
 use entities::{Entities, MAX_ENTITIES};
 pub use plan::{BadView, LONGEST, Plan};
 
@@ -209,7 +209,7 @@ impl Machine for FeatureMachine {
     fn needs(&self, _state: &FeatureState, cx: &Context<'_>, run: Option<&Run<'_>>) -> Vec<Need> {
         let view = cx.project.views.get(&self.view);
         match (view, run) {
-            (Some(view), Some(run)) => needs(cx, &view.source, run.batch),
+            (Some(view), Some(run)) => needs_in_place(cx, &view.source, run),
             _ => Vec::new(),
         }
     }

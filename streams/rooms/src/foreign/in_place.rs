@@ -1,10 +1,11 @@
 //! Runs of a topic that is read in place.
 
-use mainstem_schemas::definition::Project;
+use mainstem_kernel::{Context, Need, Run};
+use mainstem_schemas::definition::{Project, Source};
 use mainstem_schemas::partition::partition_of;
 use mainstem_schemas::{Batch, Catalog, EventId, Millis, RecordRef, wire};
 
-use super::{Translator, source};
+use super::{Translator, needs, source};
 use crate::arrivals::{self, Arrival, Outside, Refusal};
 
 /// Makes runs of a topic that is read in place the arrivals that a copy would have written.
@@ -87,6 +88,15 @@ impl InPlace {
             }
         }
         Ok(good)
+    }
+}
+
+/// What a run needs that a room is about to read: nothing, unless it is of a topic that is read in place.
+pub(crate) fn needs_in_place(cx: &Context<'_>, source: &str, run: &Run<'_>) -> Vec<Need> {
+    let declared = cx.project.sources.get(source);
+    match declared.is_some_and(Source::is_in_place) {
+        true => needs(cx, source, run.batch),
+        false => Vec::new(),
     }
 }
 

@@ -10,7 +10,7 @@ use super::labels::LabelReader;
 use super::pending::{MOST, Pending};
 use super::{EVENTS, QUARANTINE};
 use crate::arrivals::{Refusal, Refuser};
-use crate::foreign::{InPlace, incoming, needs};
+use crate::foreign::{InPlace, incoming, needs_in_place};
 
 /// Inputs of the task.
 const ARRIVALS: usize = 0;
@@ -155,7 +155,7 @@ impl Machine for JoinMachine {
         let model = cx.project.models.get(&self.model);
         let source = model.and_then(|model| source_of(cx.project, model));
         match (source, run) {
-            (Some((source, _)), Some(run)) => needs(cx, source, run.batch),
+            (Some((source, _)), Some(run)) => needs_in_place(cx, source, run),
             _ => Vec::new(),
         }
     }
