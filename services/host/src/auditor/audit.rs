@@ -21,7 +21,7 @@ use super::report::{Finding, Place, Report, Uncovered};
 use super::stores::Named;
 use super::task::{Audited, Fold};
 use super::{Parts, Progress, beyond, definitions, schemas};
-use crate::log_time::last_tick;
+use crate::log_time::wall;
 
 /// A snapshot's record, and what of it is not as its task wrote it.
 struct Snapshot {
@@ -592,14 +592,11 @@ impl<'a> Audit<'a> {
         Ok(self.found.finish())
     }
 
-    /// What topics that are read in place have forgotten too soon. A clock that cannot be read is told elsewhere.
+    /// What topics that are read in place have forgotten too soon. They forget by the wall clock, also while the log
+    /// rests.
     fn look_for_the_young(&mut self) {
-        let (reader, name) = (self.reader.as_mut(), &self.parts.project.name);
-        let Ok(last) = last_tick(&self.catalog, reader, name) else {
-            return;
-        };
         let found = &mut self.found;
-        let young = found.newest.too_soon(&self.stated, last, &found.report);
+        let young = found.newest.too_soon(&self.stated, wall(), &found.report);
         young.into_iter().for_each(|finding| found.find(finding));
     }
 

@@ -69,22 +69,22 @@ impl Newest {
         }
     }
 
-    /// What was forgotten within the horizon before the log's last tick.
+    /// What was forgotten within the horizon before now.
     pub(super) fn too_soon(
         &self,
         stated: &BTreeMap<String, Span>,
-        last_tick: Millis,
+        now: Millis,
         report: &Report,
     ) -> Vec<Finding> {
         let within = |(of, newest): (&Partition, &Millis)| {
             let horizon = *stated.get(&*of.topic)?;
             let known = report.horizons.iter().find(|known| known.of == *of);
-            (*newest > last_tick.minus(horizon)).then(|| Finding::ForgottenTooSoon {
+            (*newest > now.minus(horizon)).then(|| Finding::ForgottenTooSoon {
                 of: of.clone(),
                 kept: known.and_then(|known| known.kept),
                 newest: *newest,
                 horizon,
-                last_tick,
+                now,
             })
         };
         self.by_partition.iter().filter_map(within).collect()

@@ -171,8 +171,8 @@ pub enum Finding {
         newest: Millis,
         /// The horizon.
         horizon: Span,
-        /// Log time.
-        last_tick: Millis,
+        /// When the audit looked.
+        now: Millis,
     },
     /// Records that cannot be read.
     Unreadable {
@@ -281,7 +281,7 @@ impl fmt::Display for Finding {
                 kept,
                 newest,
                 horizon,
-                last_tick,
+                now,
             } => {
                 write!(f, "forgotten too soon: {of} ")?;
                 match kept {
@@ -290,7 +290,7 @@ impl fmt::Display for Finding {
                 }
                 write!(
                     f,
-                    ", and what is gone reaches up to {newest}; the definition states {horizon} before {last_tick}; see its retention"
+                    ", and what is gone reaches up to {newest}; the definition states {horizon} before {now}; see its retention"
                 )
             }
             Finding::Unreadable { at, next, why } if *next == at.offset + 1 => {

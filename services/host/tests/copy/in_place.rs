@@ -10,7 +10,7 @@ use mainstem_rooms::machines::machine;
 use mainstem_schemas::EventId;
 use mainstem_schemas::partition::partition_of;
 
-use crate::twins::Twins;
+use crate::twins::{LIVED, Twins};
 use crate::world::{World, record};
 
 const PROJECT: &str = "
@@ -62,7 +62,7 @@ pub fn are_alike(twins: &Twins) {
 #[test]
 fn features_drift_trainings_and_predictions_are_those_of_a_copy() {
     let twins = Twins::new(World::new(), "shop", "web.clicks");
-    twins.live(0..8);
+    twins.live(0..LIVED);
     are_alike(&twins);
     let topics = twins.world.store.log.topics().unwrap();
     let named = |name: &str| topics.iter().any(|topic| topic.name == name);
@@ -242,15 +242,16 @@ fn a_task_whose_records_are_gone_since_its_last_snapshot_stops_by_name() {
 #[test]
 fn what_lies_before_the_horizon_is_counted_and_the_twins_go_on_from_their_snapshots() {
     let twins = Twins::new(World::new(), "shop", "web.clicks");
-    twins.live(0..8);
+    twins.live(0..LIVED);
     let log = &twins.world.store.log;
     let ends = [0, 1].map(|index| {
         let at = twins.partition(index);
         log.reader().unwrap().range(&at).unwrap().end
     });
-    // Of eight days the first five: the horizon are two.
+    // Of eight days the first five; the horizon is two.
     for (index, end) in (0..).zip(ends) {
-        log.truncate(&twins.partition(index), end * 5 / 8).unwrap();
+        log.truncate(&twins.partition(index), end * 5 / LIVED as u64)
+            .unwrap();
     }
     let report = twins.world.audit();
     assert!(report.is_clean(), "{report}");
@@ -279,7 +280,7 @@ fn what_lies_before_the_horizon_is_counted_and_the_twins_go_on_from_their_snapsh
     );
     assert_eq!(report.unfolded, []);
 
-    twins.live(8..10);
+    twins.live(LIVED..LIVED + 2);
     are_alike(&twins);
     let report = twins.world.audit();
     assert!(report.is_clean(), "{report}");

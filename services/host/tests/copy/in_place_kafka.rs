@@ -7,7 +7,7 @@ use mainstem_log_kafka::{KafkaLog, Options};
 use mainstem_test_broker::Broker;
 
 use crate::in_place::are_alike;
-use crate::twins::Twins;
+use crate::twins::{LIVED, Twins};
 use crate::world::World;
 
 /// A name that no other run has.
@@ -42,7 +42,7 @@ fn a_topic_on_a_broker_gives_what_its_copy_gives_and_an_audit_says_what_the_brok
     let (name, topic) = (unique("twins"), unique("web.clicks"));
     create(broker, &topic, 2, &["retention.ms=172800000"]);
     let twins = Twins::new(world(broker, &name), &name, &topic);
-    twins.live(0..8);
+    twins.live(0..LIVED);
     are_alike(&twins);
     let report = twins.world.audit();
     assert!(report.is_clean() && report.horizons.is_empty(), "{report}");
@@ -52,7 +52,7 @@ fn a_topic_on_a_broker_gives_what_its_copy_gives_and_an_audit_says_what_the_brok
     for index in [0, 1] {
         let at = twins.partition(index);
         let end = log.reader().unwrap().range(&at).unwrap().end;
-        log.truncate(&at, end * 5 / 8).unwrap();
+        log.truncate(&at, end * 5 / LIVED as u64).unwrap();
     }
     let report = twins.world.audit();
     let told = report.to_string();
@@ -65,7 +65,7 @@ fn a_topic_on_a_broker_gives_what_its_copy_gives_and_an_audit_says_what_the_brok
     assert_eq!(told.matches(&beyond).count(), 6, "{told}");
 
     // A new worker goes on from its snapshots, and from what is left.
-    twins.live(8..9);
+    twins.live(LIVED..LIVED + 1);
     are_alike(&twins);
     let report = twins.world.audit();
     assert!(report.is_clean(), "{report}");

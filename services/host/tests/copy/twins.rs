@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use mainstem_host::apply::apply;
 use mainstem_host::resolver::StoreResolver;
@@ -24,10 +25,10 @@ use serde_json::{Map, Value};
 
 use crate::world::World;
 
-pub const HOUR: i64 = 3_600_000;
-pub const DAY: i64 = 24 * HOUR;
-/// Midnight before the first row.
-pub const BEGIN: i64 = 1_704_067_200_000;
+const HOUR: i64 = 3_600_000;
+const DAY: i64 = 24 * HOUR;
+/// Days that are lived before today: their records are as old as a broker would have them.
+pub const LIVED: i64 = 8;
 const ENTITIES: [&str; 4] = ["ada", "bob", "cy", "dee"];
 
 /// The project, with the topic in the place of TOPIC.
@@ -65,7 +66,7 @@ const MODEL: &str = "
       parameters: {iterations: 4, max_depth: 2}
     windows: {length: 1d}
     drift: {windows: 1, min_rows: 10}
-    retrain: {initial: {at: 2024-01-04T00:00}}
+    retrain: {initial: {at: INITIAL}}
     rollout: {shadow: 1d, min_rows: 10}
 ";
 
@@ -77,14 +78,16 @@ const MONITOR: &str = "
     columns: {x: {edges: [0.25, 0.5, 0.75]}, y: {edges: [0.5], missing: 0.1}}
 ";
 
-fn text(name: &str, topic: &str) -> String {
+fn text(name: &str, topic: &str, begin: i64) -> String {
     let both = |part: &str| {
         let of = |source| part.trim_start_matches('\n').replace("SOURCE", source);
         of("copied") + &of("placed")
     };
     let head = PROJECT.replace("NAME", name).replace("TOPIC", topic);
     let head = head.trim_start();
+    let initial = Millis(begin + 3 * DAY).to_string();
     let (views, models, monitors) = (both(VIEW), both(MODEL), both(MONITOR));
+    let models = models.replace("INITIAL", &initial);
     format!("{head}{views}models:\n{models}monitors:\n{monitors}")
 }
 
@@ -94,23 +97,28 @@ pub struct Twins {
     pub topic: String,
     name: String,
     tasks: Vec<TaskSpec>,
+    /// Midnight before the first row.
+    begin: i64,
 }
 
 impl Twins {
     /// Applies the project on a log that has the topic.
     pub fn new(world: World, name: &str, topic: &str) -> Self {
-        let text = text(name, topic);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let begin = (now.as_millis() as i64 / DAY - LIVED) * DAY;
+        let text = text(name, topic, begin);
         let project = mainstem_project::parse("mainstem.yaml", &text);
         let mut project = project.unwrap_or_else(|mistakes| panic!("{}", mistakes[0]));
         // The file would not have that: records of others come with no step. Here all of a day's are there before its
         // step comes to rest, so that nothing depends on when they came.
         project.clock = Clock::Stream;
-        apply(&world.store, &project, "ada", Millis(BEGIN)).unwrap();
+        apply(&world.store, &project, "ada", Millis(begin)).unwrap();
         Twins {
             tasks: tasks_of(&world.store.project().unwrap()),
             world,
             topic: topic.into(),
             name: name.into(),
+            begin,
         }
     }
 
@@ -126,7 +134,7 @@ impl Twins {
         let log = self.world.store.log.as_ref();
         let mut pacer = Pacer::new(log, &self.name, self.tasks.clone()).unwrap();
         for day in days {
-            let until = Millis(BEGIN + (day + 1) * DAY);
+            let until = Millis(self.begin + (day + 1) * DAY);
             pacer.open("twins", 1, until).unwrap();
             self.write(day);
             pacer.settle(until, &|| worker.is_finished()).unwrap();
@@ -146,7 +154,7 @@ impl Twins {
                     |salt: i64| ((slot * 7 + n as i64 * 13 + salt) * 7919 % 101) as f64 / 101.0;
                 // From the fifth day on it drifts.
                 let x = dice(3) + if day > 4 { 1.5 } else { 0.0 };
-                let (at, late) = (BEGIN + slot * 4 * HOUR, i64::from(dice(5) > 0.5));
+                let (at, late) = (self.begin + slot * 4 * HOUR, i64::from(dice(5) > 0.5));
                 let y = match slot % 9 {
                     8 => "null".into(),
                     _ => dice(11).to_string(),
