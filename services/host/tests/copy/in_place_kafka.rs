@@ -81,6 +81,18 @@ fn a_topic_on_a_broker_gives_what_its_copy_gives_and_an_audit_says_what_the_brok
         let damage = format!("forgotten too soon: {topic}/{index} has no record before offset");
         assert!(told.contains(&damage), "{told}");
     }
+
+    let of = ["--bootstrap-server", broker.bootstrap(), "--topic", &topic];
+    let class = "org.apache.kafka.tools.TopicCommand";
+    let delete = [&of[..], &["--delete"]].concat();
+    broker.tool(class, &delete, "").unwrap();
+    let report = twins.world.audit();
+    let told = report.to_string();
+    assert_eq!(report.mismatches, 2, "{told}");
+    for index in [0, 1] {
+        let damage = format!("forgotten too soon: {topic}/{index} is gone, and what is gone");
+        assert!(told.contains(&damage), "{told}");
+    }
 }
 
 #[test]
