@@ -55,9 +55,18 @@ pub struct Source {
     pub entity: Entity,
     /// When it happened.
     pub time: EventTime,
-    /// The existing topic that its records are copied from; else they are published.
+    /// The existing topic that its records come from; else they are published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topic: Option<ForeignTopic>,
+}
+
+impl Source {
+    /// Whether its records are read in the topic that others write, and not copied.
+    #[must_use]
+    pub fn is_in_place(&self) -> bool {
+        let topic = self.topic.as_ref();
+        topic.is_some_and(|topic| topic.in_place.is_some())
+    }
 }
 
 /// A column.

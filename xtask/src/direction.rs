@@ -201,7 +201,8 @@ fn sources(dir: &Path, found: &mut Vec<String>) -> Result<(), String> {
     Ok(())
 }
 
-/// Rooms meet through `schemas`: none names another.
+/// Rooms meet through `schemas`: none names another. A room is a folder with its own `mod.rs`; what several share stands
+/// beside them as a file.
 fn rooms(found: &mut Vec<String>) -> Result<(), String> {
     let root = Path::new("streams/rooms/src");
     let entries = fs::read_dir(root).map_err(|error| format!("{}: {error}", root.display()))?;
@@ -209,7 +210,7 @@ fn rooms(found: &mut Vec<String>) -> Result<(), String> {
         .filter_map(|entry| {
             entry
                 .ok()
-                .filter(|e| e.path().is_dir())
+                .filter(|e| e.path().join("mod.rs").is_file())
                 .map(|e| e.file_name().to_string_lossy().into_owned())
         })
         .collect();

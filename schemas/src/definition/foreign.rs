@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::time::Span;
+
 /// A topic that others write: nobody has to change a producer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForeignTopic {
@@ -14,6 +16,10 @@ pub struct ForeignTopic {
     /// Which of several event types; all where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub only: Option<Only>,
+    /// Read in place, and for how long it keeps its records at least: as far back as that an audit recomputes. Copied
+    /// where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_place: Option<Span>,
     /// Partitions that it had when the definition was applied: one task each. Observed, not written by hand.
     pub partitions: u32,
 }

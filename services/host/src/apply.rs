@@ -88,13 +88,27 @@ pub enum ApplyError {
     Unreadable(#[from] Unreadable),
     /// A source's topic is not there.
     #[error(
-        "the source {source_name} is copied from the topic {topic}, and there is none of that name; have its producer create it first, or mend the name in the project file"
+        "the source {source_name} comes from the topic {topic}, and there is none of that name; have its producer create it first, or mend the name in the project file"
     )]
     NoTopic {
         /// The source.
         source_name: String,
         /// The topic.
         topic: String,
+    },
+    /// A topic that is read in place, of another number of partitions than the project's.
+    #[error(
+        "the source {source_name} reads the topic {topic} in place, which has {actual} partitions, and the project has {wanted}: a key's features are in the partition of that key's records; take `read: copy` for the source, or, before the first apply, `partitions: {actual}` for the project"
+    )]
+    Counts {
+        /// The source.
+        source_name: String,
+        /// The topic.
+        topic: String,
+        /// Partitions of the topic.
+        actual: u32,
+        /// Partitions of the project.
+        wanted: u32,
     },
     /// Something that is fixed for life would change.
     #[error("{what} cannot change: {why}; {remedy}")]
@@ -125,10 +139,11 @@ pub fn plan(store: &Store, project: &Project) -> Result<Plan, ApplyError> {
     Ok(planned(store, &store.definitions()?, project)?.1)
 }
 
-/// What the log knows and the file does not: how many partitions the topics of others have.
+/// What the log knows and the file does not: how many partitions the topics of others have. Those that are read in place
+/// must have the project's, and keep their records as long as the definition states.
 fn observe(store: &Store, project: &mut Project) -> Result<(), ApplyError> {
-    let copied = |source: &Source| source.topic.is_some();
-    if !project.sources.values().any(copied) {
+    let foreign = |source: &Source| source.topic.is_some();
+    if !project.sources.values().any(foreign) {
         return Ok(());
     }
     let topics = store.log.topics()?;
@@ -142,6 +157,18 @@ fn observe(store: &Store, project: &mut Project) -> Result<(), ApplyError> {
             topic: topic.name.clone(),
         })?;
         topic.partitions = found.partitions;
+        let Some(horizon) = topic.in_place else {
+            continue;
+        };
+        if topic.partitions != project.partitions {
+            return Err(ApplyError::Counts {
+                source_name: name.clone(),
+                topic: topic.name.clone(),
+                actual: topic.partitions,
+                wanted: project.partitions,
+            });
+        }
+        store.log.check_horizon(&topic.name, horizon)?;
     }
     Ok(())
 }

@@ -101,7 +101,7 @@ impl OutsideSchemas {
         let topic = sources
             .find(|known| known.number == source)
             .and_then(|known| known.topic.as_ref())
-            .ok_or_else(|| said(&"its source is not copied any more"))?;
+            .ok_or_else(|| said(&"its source has no topic of others any more"))?;
         let place = registry.place();
         let answer = registry.schema(id);
         let answer = answer.map_err(|why| {

@@ -175,10 +175,16 @@ pub(crate) const TOPIC: &[Key] = &[
             ),
             (
                 "in_place",
-                "The topic is read as it is, and can be audited only as far as it keeps its records.",
+                "Views, models and monitors read the topic itself, and an audit recomputes as far back as it keeps its records.",
             ),
         ]),
-        "Whether the topic is copied or read in place.",
+        "Whether the topic is copied or read in place: then with a horizon, `entity: {key: text}`, as many partitions as the project has, and Java's partitioner (murmur2).",
+    ),
+    key(
+        "horizon",
+        Nothing,
+        &Shape::Span,
+        "With read: in_place, for how long the topic keeps its records at least, such as 30d: as far back as that an audit recomputes what follows from them. At least 1d.",
     ),
     key(
         "only",

@@ -33,6 +33,7 @@ fn a_topic_is_read_as_it_is_written() {
         format: Format::Avro,
         registry: RegistryOf::Own,
         only: Some(Only::Field("kind".into(), "click".into())),
+        in_place: None,
         partitions: 0,
     };
     assert_eq!(clicks.topic, Some(topic));
@@ -55,6 +56,15 @@ fn a_definition_without_topics_is_what_it_was() {
     assert!(canonical.contains(source), "{canonical}");
 }
 
+#[test]
+fn a_topic_is_read_in_place_as_far_back_as_it_says() {
+    let text = COPIED
+        .replace("registry: own", "read: in_place, horizon: 30d")
+        .replace("{key: avro}", "{key: text}");
+    let topic = parsed(&text).sources["clicks"].topic.clone().unwrap();
+    assert_eq!(topic.in_place, Some("30d".parse().unwrap()));
+}
+
 mistakes! {
     COPIED;
     a_topic_of_the_project_itself: "web.clicks" => "shop.arrivals.clicks";
@@ -65,7 +75,10 @@ mistakes! {
     a_topic_timed_by_rows: "{record: timestamp}" => "{start: 2024-01-01, every: 1h}";
     json_without_schemas: "format: avro, registry: own, only: {field: [kind, click]}}\n    fields: {user: string, at: long, price: double}\n    entity: {key: avro}" => "format: json, registry: own, only: {record: Click}}\n    fields: {user: string, at: long, price: double}\n    entity: {column: user}";
     a_backtest_of_a_topic: "project: shop\n" => "project: shop\nclock: stream\n";
-    a_topic_read_in_place: "registry: own" => "read: in_place";
+    a_topic_read_in_place_without_a_horizon: "registry: own" => "read: in_place";
+    a_topic_read_in_place_of_entities_that_are_no_keys: "registry: own" => "read: in_place, horizon: 30d";
+    a_horizon_of_an_hour: "registry: own, only: {field: [kind, click]}}\n    fields: {user: string, at: long, price: double}\n    entity: {key: avro}" => "read: in_place, horizon: 1h}\n    fields: {user: string, at: long, price: double}\n    entity: {key: text}";
+    a_horizon_of_a_copy: "registry: own" => "horizon: 30d";
     only_of_half_a_pair: "[kind, click]" => "[kind]";
     only_by_two_ways: "{field: [kind, click]}" => "{field: [kind, click], record: Click}";
 }

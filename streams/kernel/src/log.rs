@@ -6,8 +6,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mainstem_schemas::Batch;
 use mainstem_schemas::events::Turn;
+use mainstem_schemas::{Batch, Span};
 
 use crate::fetched::Fetched;
 use crate::task::{TaskId, TaskSpec};
@@ -100,6 +100,14 @@ pub trait Log: Send + Sync {
     /// # Errors
     /// Where the log cannot be read.
     fn topics(&self) -> Result<Vec<TopicSpec>, LogError>;
+
+    /// Whether a topic of others keeps its records for so long; a log that forgets nothing by itself says yes.
+    ///
+    /// # Errors
+    /// What of its settings would forget them sooner, and what mends it.
+    fn check_horizon(&self, _topic: &str, _horizon: Span) -> Result<(), LogError> {
+        Ok(())
+    }
 
     /// A reader of committed records.
     ///

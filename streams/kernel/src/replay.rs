@@ -7,7 +7,8 @@ use mainstem_schemas::events::{RunTaken, Turn};
 use crate::known::Resolver;
 use crate::log::{FetchLimit, LogError, Partition, Reader};
 use crate::machine::Run;
-use crate::runner::{Runner, TaskError};
+use crate::runner::{Runner, TaskError, foreign};
+use crate::task::Mode;
 use crate::turn;
 
 /// What a turn's inputs turned out to be when they were read again.
@@ -43,7 +44,7 @@ pub struct Refolded {
     pub damage: Vec<InputDamage>,
 }
 
-/// Folds one turn again, but for its runs of foreign topics: nothing of them stays in the state, and they may be gone.
+/// Folds one turn again, but for its runs of foreign topics of which nothing stays in the state: they may be gone.
 ///
 /// # Errors
 /// [`TaskError`], as in a turn.
@@ -60,10 +61,11 @@ pub fn refold_turn(
             damage.push(InputDamage::Unknown(partition));
             continue;
         };
-        if runner.spec.is_foreign(input) {
+        if runner.spec.mode(input) == Some(Mode::Foreign) {
             continue;
         }
-        let batch = read_run(reader, &partition, taken).map_err(|error| runner.log_error(error))?;
+        let batch = read_run(reader, &partition, taken)
+            .map_err(|error| runner.log_error(foreign::gone(&runner.spec, input, error)))?;
         damage.extend(compare(&partition, taken, &batch));
         runner.refold(
             &Run {

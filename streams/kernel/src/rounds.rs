@@ -193,7 +193,9 @@ impl<M: Machine> Frame<M> {
         };
         let cx = context(known, catalog, project, &self.spec, *tick, *opened, false);
         match self.spec.inputs.get(run.input).map(|input| input.mode) {
-            Some(Mode::Immediate | Mode::Foreign) => self.machine.fold(room, &cx, run, out),
+            Some(Mode::Immediate | Mode::Foreign | Mode::InPlace) => {
+                self.machine.fold(room, &cx, run, out)
+            }
             Some(Mode::Held) => {
                 for record in run.batch.iter() {
                     held.put(

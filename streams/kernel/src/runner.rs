@@ -1,6 +1,6 @@
 //! One task's turns: fetch, resolve, fold, seal. Nothing is committed here; the worker does that.
 
-mod foreign;
+pub(crate) mod foreign;
 mod snapshot;
 mod ticks;
 
@@ -401,7 +401,7 @@ impl Runner {
         for (rank, batch) in self.batches.iter().enumerate() {
             if let Some(last) = batch.offsets().last() {
                 self.positions[rank] = last + 1;
-                self.snapshot.records += batch.len() as u64;
+                self.snapshot.count(&self.spec, rank, batch);
                 runs.push(batch.taken(&self.partitions[rank]).clone());
             }
         }
@@ -510,7 +510,7 @@ impl Runner {
         )
         .map_err(|why| self.unresolved(why))?;
         self.positions[run.input] = next;
-        self.snapshot.records += run.batch.len() as u64;
+        self.snapshot.count(&self.spec, run.input, run.batch);
         Ok(())
     }
 

@@ -29,6 +29,10 @@ pub enum Mode {
     /// A topic that is not ours, folded as it comes, from the first record that it keeps. The machine remembers nothing
     /// of its records, so a task is rebuilt without them: their topic may have forgotten them.
     Foreign,
+    /// A topic that is not ours, folded as it comes, from the first record that it keeps. The machine remembers what it
+    /// read: a task is rebuilt from a snapshot and the records since, which the topic must then still hold. So such a
+    /// task stores its state more often.
+    InPlace,
     /// Held until a tick: released in (event time, topic, key, id) order, if numbered below the tick.
     Held,
 }
@@ -79,12 +83,17 @@ pub mod rank {
 }
 
 impl TaskSpec {
+    /// How the input of that rank is taken; the kernel's own three have no mode.
+    #[must_use]
+    pub fn mode(&self, rank: usize) -> Option<Mode> {
+        let own = rank.checked_sub(rank::FIRST)?;
+        self.inputs.get(own).map(|input| input.mode)
+    }
+
     /// Whether the input of that rank is a topic that is not ours.
     #[must_use]
     pub fn is_foreign(&self, rank: usize) -> bool {
-        let own = rank.checked_sub(rank::FIRST);
-        let input = own.and_then(|own| self.inputs.get(own));
-        input.is_some_and(|input| input.mode == Mode::Foreign)
+        matches!(self.mode(rank), Some(Mode::Foreign | Mode::InPlace))
     }
 
     /// All input partitions in rank order: `schemas`, `definitions`, `clock`, then the room's.

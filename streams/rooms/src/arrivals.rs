@@ -101,6 +101,16 @@ pub enum Refusal {
         /// What to do.
         remedy: &'static str,
     },
+    /// A record of a topic that is read in place, in the partition of another key.
+    #[error(
+        "it lies in partition {partition}, and Java's partitioner (murmur2 of the key) gives {belongs}: a topic that is read in place must be partitioned so; set the producer's partitioner (for librdkafka `partitioner=murmur2_random`), or read the topic as a new source with `read: copy`"
+    )]
+    Elsewhere {
+        /// Where it lies.
+        partition: u32,
+        /// Where its key belongs.
+        belongs: u32,
+    },
     /// A value that is no record of the event types to be told apart.
     #[error("{0}")]
     Unsorted(String),

@@ -13,6 +13,8 @@
 //! | [`rollout`] | models, performance | deployments |
 //! | [`audit`] | every fact | turns alone |
 //!
+//! What others write, [`foreign`] reads: for the room of copies, or in place for the rooms that read arrivals.
+//!
 //! [`topology`] says which tasks a project implies, [`machines`] builds them.
 #![forbid(unsafe_code)]
 
@@ -21,6 +23,7 @@ pub mod audit;
 pub mod copy;
 pub mod drift;
 pub mod features;
+pub mod foreign;
 #[cfg(test)]
 mod harness;
 pub mod machines;

@@ -35,16 +35,23 @@ pub fn topics_of(project: &Project) -> Vec<TopicSpec> {
                 .collect::<Vec<_>>()
         })
     };
-    // No door refuses what is copied: that goes to quarantine.
-    let refused: Vec<String> = copied(project)
-        .map(|(source, _)| topics::of(name, "rejects", source))
+    // No door refuses what comes from a topic of others: that goes to quarantine. What is read in place is not copied.
+    let absent: Vec<String> = project
+        .sources
+        .iter()
+        .flat_map(|(source, of)| {
+            let rejects = of.topic.as_ref().map(|_| "rejects");
+            let rooms = [rejects, of.is_in_place().then_some("arrivals")];
+            let rooms = rooms.into_iter().flatten();
+            rooms.map(move |room| topics::of(name, room, source))
+        })
         .collect();
-    let refused = |topic: &String| refused.contains(topic);
+    let absent = |topic: &String| absent.contains(topic);
     fixed
         .chain(chain)
         .chain(
             per(project.sources.keys().collect(), &topics::OF_SOURCE)
-                .filter(|(name, _)| !refused(name)),
+                .filter(|(name, _)| !absent(name)),
         )
         .chain(per(project.views.keys().collect(), &topics::OF_VIEW))
         .chain(per(project.models.keys().collect(), &topics::OF_MODEL))
@@ -80,7 +87,8 @@ pub fn tasks_of(project: &Project) -> Vec<TaskSpec> {
 /// The sources that are copied from topics of others.
 fn copied(project: &Project) -> impl Iterator<Item = (&String, &ForeignTopic)> {
     let sources = project.sources.iter();
-    sources.filter_map(|(name, source)| Some((name, source.topic.as_ref()?)))
+    let copied = sources.filter(|(_, source)| !source.is_in_place());
+    copied.filter_map(|(name, source)| Some((name, source.topic.as_ref()?)))
 }
 
 /// Builds specs by the short names of topics.
@@ -105,6 +113,22 @@ impl<'a> Spec<'a> {
         let partition = Partition::new(&topics::fixed(&self.project.name, topic), index);
         self.inputs.push(Input { partition, mode });
         self
+    }
+
+    /// The records of a source: of the topic that others write where that is read in place, else its arrivals.
+    fn arrivals(mut self, source: &str, index: u32) -> Self {
+        let declared = self.project.sources.get(source);
+        let topic = declared.and_then(|declared| declared.topic.as_ref());
+        match topic.filter(|topic| topic.in_place.is_some()) {
+            None => self.read(&format!("arrivals.{source}"), index, Immediate),
+            Some(topic) => {
+                self.inputs.push(Input {
+                    partition: Partition::new(&topic.name, index),
+                    mode: Mode::InPlace,
+                });
+                self
+            }
+        }
     }
 
     fn write(mut self, topic: &str, partitions: u32) -> Self {
@@ -140,7 +164,7 @@ fn copy(project: &Project, name: &str, topic: &ForeignTopic, k: u32) -> TaskSpec
 
 fn features(project: &Project, name: &str, view: &View, k: u32) -> TaskSpec {
     Spec::new(project, "features", name, k)
-        .read(&format!("arrivals.{}", view.source), k, Immediate)
+        .arrivals(&view.source, k)
         .write(&format!("features.{name}"), project.partitions)
         .write("quarantine", CONTROL)
         .build()
@@ -164,7 +188,7 @@ fn of_partition(project: &Project, name: &str, model: &Model, k: u32) -> [TaskSp
             .write("quarantine", CONTROL)
             .build(),
         Spec::new(project, "join", name, k)
-            .read(&format!("arrivals.{source}"), k, Immediate)
+            .arrivals(source, k)
             .read(&predictions, k, Immediate)
             .write(&labelled, project.partitions)
             .write("quarantine", CONTROL)
@@ -229,7 +253,7 @@ fn of_model(project: &Project, name: &str) -> [TaskSpec; 5] {
 
 fn profile_source(project: &Project, name: &str, monitor: &Monitor, k: u32) -> TaskSpec {
     Spec::new(project, "profile_source", name, k)
-        .read(&format!("arrivals.{}", monitor.source), k, Immediate)
+        .arrivals(&monitor.source, k)
         .write("profiles", CONTROL)
         .write("quarantine", CONTROL)
         .build()
@@ -253,7 +277,7 @@ fn auditor(project: &Project) -> TaskSpec {
             spec = spec.read(room, 0, Immediate);
         }
     }
-    // What is copied is derived: its turns say what was read of the topic that it comes from.
+    // What is copied is derived, and what is read in place is not ours: turns say what was read of their topics.
     let published = project.sources.iter();
     let published = published.filter(|(_, source)| source.topic.is_none());
     for (source, _) in published {

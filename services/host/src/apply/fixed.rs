@@ -82,6 +82,14 @@ fn topics(before: &BTreeMap<&String, &Source>, project: &Project) -> Result<(), 
             "add a new source under another name",
         );
     }
+    let way = |one: &Source, other: &Source| one.is_in_place() == other.is_in_place();
+    if let Some(name) = changed(before, &project.sources, way) {
+        return fixed(
+            format!("how the topic of the source {name} is read"),
+            "its copies and what it reads in place are two histories",
+            "add a new source of that topic under another name",
+        );
+    }
     let partitions = |source: &Source| source.topic.as_ref().map_or(0, |topic| topic.partitions);
     let grown = |one: &Source, other: &Source| partitions(one) <= partitions(other);
     if let Some(name) = changed(before, &project.sources, grown) {

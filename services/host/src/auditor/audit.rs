@@ -12,7 +12,7 @@ use mainstem_kernel::turn::hash;
 use mainstem_kernel::{Partition, TaskId, TaskSpec};
 use mainstem_schemas::events::{Event, Turn};
 use mainstem_schemas::topics;
-use mainstem_schemas::{Batch, Catalog, RecordRef};
+use mainstem_schemas::{Batch, Catalog, RecordRef, Span};
 
 use super::chain;
 use super::ends::Chains;
@@ -23,7 +23,8 @@ use super::outputs::{Desk, Outputs, Segment};
 use super::report::{Finding, Place, Report};
 use super::stores::Named;
 use super::task::{Audited, Fold};
-use super::{Parts, Progress, schemas};
+use super::{Parts, Progress, beyond, definitions, schemas};
+use crate::log_time::wall;
 use snapshots::Snapshot;
 
 /// What became of a turn's runs.
@@ -33,6 +34,8 @@ enum InputsRead {
     Whole,
     /// A topic of others does not hold all of them any more.
     Forgotten,
+    /// The same, of a topic that is read in place.
+    Beyond,
     /// Some are others.
     Damaged,
 }
@@ -49,6 +52,10 @@ pub(super) struct Audit<'a> {
     snapshots: BTreeMap<(String, i64), Vec<Snapshot>>,
     named: Named,
     batches: Vec<Batch>,
+    /// Horizons of topics that are read in place.
+    stated: BTreeMap<String, Span>,
+    /// The partition that the turn at hand read of which nothing is left.
+    gone: Option<Partition>,
     /// Partitions of facts, with their ends as the audit began.
     facts: Vec<(Partition, std::ops::Range<u64>)>,
 }
@@ -73,6 +80,8 @@ impl<'a> Audit<'a> {
             snapshots: BTreeMap::new(),
             named: Named::default(),
             batches: Vec::new(),
+            stated: beyond::stated(&definitions(parts)?),
+            gone: None,
             facts: Vec::new(),
         };
         audit.survey()?;
@@ -251,9 +260,6 @@ impl<'a> Audit<'a> {
             return Ok(());
         }
         let read = self.read_inputs(task, turn, gap, sound)?;
-        if read == InputsRead::Damaged {
-            task.stop();
-        }
         self.recompute(id, task, at, turn, sound, read)
     }
 
@@ -268,12 +274,13 @@ impl<'a> Audit<'a> {
     /// Reads a turn's runs again.
     fn read_inputs(
         &mut self,
-        task: &Audited,
+        task: &mut Audited,
         turn: &Turn,
         gap: bool,
         sound: bool,
     ) -> Result<InputsRead, LogError> {
-        let (mut whole, mut forgotten) = (true, false);
+        let (mut whole, mut forgotten, mut beyond) = (true, false, None);
+        self.gone = None;
         self.batches
             .resize_with(turn.runs.len().max(self.batches.len()), Batch::new);
         for (taken, batch) in turn.runs.iter().zip(&mut self.batches) {
@@ -282,18 +289,24 @@ impl<'a> Audit<'a> {
             let from = if gap { taken.first } else { stood };
             let from = u64::try_from(from).unwrap_or(0);
             let reader = self.reader.as_mut();
-            if task.is_foreign(topic, index) {
-                let found = &mut self.found;
+            if let Some(mode) = task.foreign(topic, index) {
+                let (found, in_place) = (&mut self.found, mode == Mode::InPlace);
                 match self
                     .inputs
-                    .read_foreign(reader, taken, sound, batch, found)?
+                    .read_foreign(reader, taken, (sound, in_place), batch, found)?
                 {
                     Foreign::Whole => {}
                     Foreign::Damaged => whole = false,
                     Foreign::Forgotten(kept) => {
                         let of = Partition::new(topic, index as u32);
-                        found.report.forgotten(&turn.task, &of, kept);
+                        let stated = self.stated.get(topic).copied().filter(|_| in_place);
+                        found.report.forgotten(&turn.task, &of, kept, stated);
                         forgotten = true;
+                        if in_place {
+                            let all = kept.is_none_or(|kept| taken.next as u64 <= kept);
+                            self.gone = Some(of.clone()).filter(|_| all);
+                            beyond = Some(of);
+                        }
                     }
                 }
                 continue;
@@ -311,10 +324,17 @@ impl<'a> Audit<'a> {
                 read => read?,
             };
         }
-        Ok(match (whole, forgotten) {
-            (false, _) => InputsRead::Damaged,
-            (true, true) => InputsRead::Forgotten,
-            (true, false) => InputsRead::Whole,
+        Ok(match (whole, beyond) {
+            (false, _) => {
+                task.stop();
+                InputsRead::Damaged
+            }
+            (true, Some(of)) => {
+                task.stop_beyond(of);
+                InputsRead::Beyond
+            }
+            (true, None) if forgotten => InputsRead::Forgotten,
+            (true, None) => InputsRead::Whole,
         })
     }
 
@@ -338,7 +358,12 @@ impl<'a> Audit<'a> {
             Fold::Running(runner) => Audited::refold(runner, turn, &self.batches, resolver),
             Fold::Stopped => {
                 let unknown = task.spec.as_ref().and_then(self.parts.factory).is_none();
-                task.skipped(turn, unknown);
+                match &task.beyond {
+                    None => task.skipped(turn, unknown),
+                    // It was counted as its runs were read.
+                    Some(_) if read == InputsRead::Beyond => {}
+                    Some(of) => self.found.report.followed(&id.0, of),
+                }
                 return self.seal(id, turn, sound, || None);
             }
         };
@@ -410,13 +435,23 @@ impl<'a> Audit<'a> {
                 found: &mut self.found,
             };
             let written = written.clone();
-            let segment = match self.specs.get(id).is_some_and(copies) {
+            let signed = self.specs.get(id).is_some_and(|spec| {
+                let shared = || {
+                    topics::FIXED
+                        .iter()
+                        .map(|(room, ..)| topics::fixed(&spec.project, room))
+                };
+                reads(spec, Mode::Foreign)
+                    || reads(spec, Mode::InPlace) && shared().any(|topic| topic == written.topic)
+            });
+            let segment = match signed {
                 true => Segment::Signed {
                     met: Batch::new(),
                     written: written.clone(),
                 },
                 false => Segment::Sealed {
                     answers: answers(),
+                    gone: self.gone.clone(),
                     written: written.clone(),
                 },
             };
@@ -439,6 +474,7 @@ impl<'a> Audit<'a> {
             found: &mut self.found,
         };
         self.outputs.finish(&mut desk)?;
+        self.look_for_the_young();
         self.snapshots_of_no_turn();
         self.cover();
         let mut partitions: Vec<Partition> = self.outputs.partitions().cloned().collect();
@@ -458,9 +494,18 @@ impl<'a> Audit<'a> {
         }
         Ok(self.found.finish())
     }
+
+    /// What topics that are read in place have forgotten too soon. They forget by the wall clock, also while the log
+    /// rests.
+    fn look_for_the_young(&mut self) {
+        let found = &mut self.found;
+        let young = found.newest.too_soon(&self.stated, wall(), &found.report);
+        young.into_iter().for_each(|finding| found.find(finding));
+    }
 }
 
-/// Whether a task copies a topic of others; what it writes says so.
-fn copies(spec: &TaskSpec) -> bool {
-    spec.inputs.iter().any(|input| input.mode == Mode::Foreign)
+/// Whether a task reads a topic of others in that way. What it copies says so, and what it writes to topics that many
+/// tasks write to.
+fn reads(spec: &TaskSpec, mode: Mode) -> bool {
+    spec.inputs.iter().any(|input| input.mode == mode)
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mainstem_kernel::Partition;
 
+use super::beyond::Newest;
 use super::holes::Hole;
 use super::report::{Finding, Place, Report};
 
@@ -14,6 +15,8 @@ const REMEMBERED: usize = 10_000;
 #[derive(Default)]
 pub(super) struct Found {
     pub report: Report,
+    /// How young what is gone was.
+    pub newest: Newest,
     /// Unreadable records by partition and the offset after them.
     holes: BTreeMap<(Partition, u64), Hole>,
     /// Damaged blocks by partition and first offset: the offset after them, and how it shows.

@@ -86,12 +86,12 @@ impl Inputs {
     }
 
     /// Reads what a task took of a topic that is not ours, as far as the topic still holds it. It may forget what it
-    /// likes; what it does hold must be what was read.
+    /// likes, but one that is read in place from its beginning on alone; what it does hold must be what was read.
     pub(super) fn read_foreign(
         &mut self,
         reader: &mut dyn Reader,
         taken: &RunTaken,
-        trust: bool,
+        (trust, in_place): (bool, bool),
         into: &mut Batch,
         found: &mut Found,
     ) -> Result<Foreign, LogError> {
@@ -110,7 +110,7 @@ impl Inputs {
             }
             Err(error) => return Err(error),
         }
-        if (into.len() as i64) < taken.count {
+        if (into.len() as i64) < taken.count && !in_place {
             into.clear();
             return Ok(Foreign::Forgotten(Some(kept)));
         }

@@ -228,9 +228,20 @@ impl Lane {
 
     /// Sealed records are those of the chain; a door's are now recomputed from the inputs that they carry.
     fn unseal(&mut self, desk: &mut Desk<'_>, task: &TaskId, gaps: usize, count: usize) {
-        match self.answers(task, gaps) {
-            Some(answers) => _ = self.recompute(desk, &answers, count),
-            None => desk.found.report.sealed_events += count as u64,
+        if let Some(answers) = self.answers(task, gaps) {
+            _ = self.recompute(desk, &answers, count);
+            return;
+        }
+        desk.found.report.sealed_events += count as u64;
+        let queue = self.queues.get(task);
+        let Some(Segment::Sealed { gone: Some(of), .. }) = queue.and_then(|queue| queue.get(gaps))
+        else {
+            return;
+        };
+        for row in self.row..self.row + count {
+            if let Some(record) = self.stored.get(row) {
+                desk.found.newest.take(desk.catalog, of, &record);
+            }
         }
     }
 

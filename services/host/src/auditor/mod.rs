@@ -11,9 +11,14 @@
 //! What a topic of others has forgotten since it was copied is no damage: the copies are compared with the digests of the
 //! turns that wrote them, and the report states the horizon.
 //!
+//! What a topic that is read in place has forgotten cannot be recomputed, and is counted as beyond its horizon: what was
+//! written from it is compared with the digests, until a later snapshot. Records that happened within the horizon and
+//! are gone are damage.
+//!
 //! [`explain()`] goes the way back: from a prediction to the arrival, the version and everything that brought it about.
 
 mod audit;
+mod beyond;
 mod chain;
 mod door;
 mod ends;
@@ -41,7 +46,7 @@ use mainstem_schemas::events::Event;
 use mainstem_schemas::topics;
 
 pub use explain::{Asked, ExplainError, Explanation, explain};
-pub use report::{Finding, Horizon, MAX_FINDINGS, Place, Report, Uncovered, Unfolded};
+pub use report::{Beyond, Finding, Horizon, MAX_FINDINGS, Place, Report, Uncovered, Unfolded};
 
 /// What an audit reads and computes with.
 #[derive(Clone, Copy)]

@@ -25,6 +25,8 @@ pub(super) enum Segment {
     Sealed {
         written: OutputWritten,
         answers: Option<Rc<Answers>>,
+        /// The partition of others whose records it came of, where all of these are gone.
+        gone: Option<Partition>,
     },
     /// Records known by their digest alone that say in their headers who wrote them, so that they are told from others'
     /// wherever these lie between them; those that were met.

@@ -5,7 +5,7 @@ mod finding;
 use std::fmt;
 
 use mainstem_kernel::Partition;
-use mainstem_schemas::Digest;
+use mainstem_schemas::{Digest, Span};
 
 pub use finding::Finding;
 
@@ -52,14 +52,25 @@ pub struct Uncovered {
 /// What of a topic of others cannot be recomputed any more, since the topic has forgotten it: no damage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Horizon {
-    /// The task that copied it.
+    /// The task that read it.
     pub task: String,
     /// The partition of the others' topic.
     pub of: Partition,
     /// The first record that it keeps; nothing where the topic is gone.
     pub kept: Option<u64>,
-    /// Turns whose copies were compared with their digests alone.
+    /// Turns that read what is gone; what they wrote was compared with their digests alone.
     pub turns: u64,
+    /// Where the topic is read in place; else it is copied.
+    pub in_place: Option<Beyond>,
+}
+
+/// What lies beyond the horizon of a topic that is read in place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beyond {
+    /// The horizon that the definition states.
+    pub stated: Span,
+    /// Turns after those that read what is gone, up to the next snapshot: their state follows from it.
+    pub followed: u64,
 }
 
 impl fmt::Display for Horizon {
@@ -69,12 +80,25 @@ impl fmt::Display for Horizon {
             of,
             kept,
             turns,
+            in_place,
         } = self;
-        let source = task.split('/').nth(1).unwrap_or(task);
-        write!(f, "arrivals.{source}: copied from {of}, ")?;
+        match in_place {
+            None => {
+                let source = task.split('/').nth(1).unwrap_or(task);
+                write!(f, "arrivals.{source}: copied from {of}, ")?;
+            }
+            Some(_) => write!(f, "{task}: reads {of} in place, ")?,
+        }
         match kept {
             Some(kept) => write!(f, "whose first kept record is offset {kept}: ")?,
             None => f.write_str("which is gone: ")?,
+        }
+        if let Some(Beyond { stated, followed }) = in_place {
+            return write!(
+                f,
+                "{turns} turns are beyond the horizon of {} (stated: {stated}), and {followed} more follow from them, up to the next snapshot: not recomputed, compared with their digests",
+                of.topic
+            );
         }
         write!(
             f,
@@ -121,7 +145,7 @@ pub struct Report {
     pub mismatches: u64,
     /// Facts that no turn has read yet.
     pub uncovered: Vec<Uncovered>,
-    /// How far back the copies of others' topics can be recomputed, where that is not to their beginning.
+    /// How far back what came from others' topics can be recomputed, where that is not to their beginning.
     pub horizons: Vec<Horizon>,
     /// Turns that were not recomputed, as a consequence of a finding.
     pub unfolded: Vec<Unfolded>,
@@ -134,17 +158,38 @@ impl Report {
         self.mismatches == 0
     }
 
-    pub(super) fn forgotten(&mut self, task: &str, of: &Partition, kept: Option<u64>) {
-        let mut known = self.horizons.iter_mut();
-        match known.find(|known| known.task == task && known.of == *of) {
+    pub(super) fn forgotten(
+        &mut self,
+        task: &str,
+        of: &Partition,
+        kept: Option<u64>,
+        stated: Option<Span>,
+    ) {
+        match self.horizon(task, of) {
             Some(known) => known.turns += 1,
             None => self.horizons.push(Horizon {
                 task: task.to_owned(),
                 of: of.clone(),
                 kept,
                 turns: 1,
+                in_place: stated.map(|stated| Beyond {
+                    stated,
+                    followed: 0,
+                }),
             }),
         }
+    }
+
+    /// A turn whose state follows from what is gone.
+    pub(super) fn followed(&mut self, task: &str, of: &Partition) {
+        if let Some(beyond) = self.horizon(task, of).and_then(|h| h.in_place.as_mut()) {
+            beyond.followed += 1;
+        }
+    }
+
+    fn horizon(&mut self, task: &str, of: &Partition) -> Option<&mut Horizon> {
+        let mut known = self.horizons.iter_mut();
+        known.find(|known| known.task == task && known.of == *of)
     }
 
     pub(super) fn find(&mut self, finding: Finding) {

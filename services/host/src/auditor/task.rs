@@ -27,6 +27,8 @@ pub(super) struct Audited {
     pub spec: Option<TaskSpec>,
     pub fold: Fold,
     pub link: Link,
+    /// Where it was stopped by what a topic that is read in place has forgotten: the partition.
+    pub beyond: Option<Partition>,
     /// What a prediction door's answers follow from.
     pub door: Option<Box<Door>>,
     /// Turns of versions that the program does not have: the first, and how many.
@@ -64,6 +66,7 @@ impl Audited {
         Audited {
             spec,
             fold,
+            beyond: None,
             link: Link::default(),
             door,
             versions: BTreeMap::new(),
@@ -71,13 +74,14 @@ impl Audited {
         }
     }
 
-    /// Whether an input is a topic of others.
-    pub(super) fn is_foreign(&self, topic: &str, partition: i32) -> bool {
+    /// How an input is taken that is a topic of others.
+    pub(super) fn foreign(&self, topic: &str, partition: i32) -> Option<Mode> {
         let is = |input: &&Input| {
             *input.partition.topic == *topic && input.partition.index as i32 == partition
         };
         let input = self.spec.iter().flat_map(|spec| &spec.inputs).find(is);
-        input.is_some_and(|input| input.mode == Mode::Foreign)
+        let mode = input.map(|input| input.mode);
+        mode.filter(|mode| matches!(mode, Mode::Foreign | Mode::InPlace))
     }
 
     /// Version of the machine that the program has for the task.
@@ -91,6 +95,15 @@ impl Audited {
     /// From here on only digests are compared.
     pub(super) fn stop(&mut self) {
         self.fold = Fold::Stopped;
+        self.beyond = None;
+    }
+
+    /// The same, since records of that partition are gone; where it was stopped before, for the reason that it was.
+    pub(super) fn stop_beyond(&mut self, of: Partition) {
+        if matches!(self.fold, Fold::Running(_)) {
+            self.fold = Fold::Stopped;
+            self.beyond = Some(of);
+        }
     }
 
     /// Notes a turn that was not recomputed, and why if that is a version.
@@ -173,6 +186,7 @@ impl Audited {
         }
         runner.stand_after(turn);
         self.fold = Fold::Running(Box::new(runner));
+        self.beyond = None;
         Ok(())
     }
 

@@ -90,7 +90,7 @@ fn problem(error: PublishError) -> Problem {
         PublishError::Copied { .. } => Problem::new(
             StatusCode::CONFLICT,
             "copied-source",
-            "The source is copied from a topic",
+            "The source is a topic that others write",
             error.to_string(),
         ),
         PublishError::NoDoor(_) => Problem::new(

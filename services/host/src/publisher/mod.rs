@@ -93,7 +93,7 @@ pub enum PublishError {
     },
     /// Others write the source's records.
     #[error(
-        "the source {source_name} is copied from the topic {topic}, and has no other writer; write to that topic, or declare a source without `topic`"
+        "the source {source_name} comes from the topic {topic}, and has no other writer; write to that topic, or declare a source without `topic`"
     )]
     Copied {
         /// The source.

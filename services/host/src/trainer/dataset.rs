@@ -10,6 +10,7 @@ use mainstem_kernel::runner::Blobs;
 use mainstem_kernel::worker::{read_catalog, read_events};
 use mainstem_kernel::{Log, Reader};
 use mainstem_rooms::arrivals::Decoders;
+use mainstem_rooms::foreign::{InPlace, incoming};
 use mainstem_rooms::serving::labels::{LabelReader, Labels, target};
 use mainstem_schemas::definition::{Label, Project, Source};
 use mainstem_schemas::events::Event;
@@ -94,6 +95,8 @@ struct Scan<'a> {
     source: Source,
     features: Vec<Stretch>,
     arrivals: Vec<Stretch>,
+    /// Where the arrivals are those of a topic that is read in place.
+    in_place: Option<Box<InPlace>>,
 }
 
 impl<'a> Scan<'a> {
@@ -109,15 +112,22 @@ impl<'a> Scan<'a> {
             reader.as_mut(),
             &topics::of(order.project, "features", order.view),
         )?;
-        let arrivals = stretches(
-            log,
-            reader.as_mut(),
-            &topics::of(order.project, "arrivals", order.source),
-        )?;
         let catalog = read_catalog(reader.as_mut(), order.project)?;
         let project = definition(reader.as_mut(), &catalog, order.project)?;
         let source = project.sources.get(order.source).cloned();
         let source = source.ok_or_else(|| gone("source", order.source))?;
+        let foreign = source
+            .topic
+            .as_ref()
+            .filter(|topic| topic.in_place.is_some());
+        let arrivals = foreign.map_or_else(
+            || topics::of(order.project, "arrivals", order.source),
+            |topic| topic.name.clone(),
+        );
+        let arrivals = stretches(log, reader.as_mut(), &arrivals)?;
+        // Again: by now it holds what the last of them was written with.
+        let catalog = read_catalog(reader.as_mut(), order.project)?;
+        let in_place = InPlace::of(&project, order.source).map_err(Failure::lasting)?;
         let view = project
             .views
             .get(order.view)
@@ -135,6 +145,7 @@ impl<'a> Scan<'a> {
             source,
             features,
             arrivals,
+            in_place,
         })
     }
 
@@ -245,12 +256,19 @@ impl<'a> Scan<'a> {
         // The last moment at which a label may be.
         let last = self.order.as_of.minus(Span(1));
         let (mut reader, mut labels) = (LabelReader::new(&self.source, column), Labels::default());
+        let mut unread = None;
         for stretch in &self.arrivals {
             let index = stretch.0.index;
             batches(self.reader.as_mut(), stretch, |batch| {
-                for record in batch.iter() {
+                if let Some(read) = &mut self.in_place
+                    && let Err(why) = read.take(&self.catalog, index, batch)
+                {
+                    unread = Some(why);
+                    return false;
+                }
+                for given in incoming(batch, self.in_place.as_deref()) {
                     // What cannot be read is quarantined by the tasks that read it for predictions.
-                    if let Ok(Some(label)) = reader.read(&self.catalog, index, last, &record)
+                    if let Ok(Some(label)) = reader.read(&self.catalog, index, last, &given)
                         && Some(label.time) >= first
                     {
                         labels.take(&label.entity, label.time, label.class);
@@ -258,6 +276,9 @@ impl<'a> Scan<'a> {
                 }
                 !(self.closed)()
             })?;
+        }
+        if let Some(why) = unread {
+            return Err(Failure::passing(why));
         }
         self.go_on().map(|()| labels)
     }

@@ -325,3 +325,38 @@ fn a_registry_that_knows_nothing_of_the_topic_fences_nobody() {
     let at = Partition::new("web.clicks", 0);
     writer.append(&[(at, batch)]).unwrap();
 }
+
+#[test]
+fn avro_that_is_read_in_place_waits_for_its_schema_in_every_room_that_reads_it() {
+    let world = World::new();
+    let topic = ", read: in_place, horizon: 1d, only: {record: com.shop.Click}";
+    let text = project(topic, "{key: text}");
+    let monitors = "monitors:\n  m: {columns: {price: {edges: [2]}}}\n";
+    world.apply(&format!("{text}{monitors}")).unwrap();
+    // Java's partitioner has both in partition 0 or 1; whose partition it is not refuses them.
+    let records = [
+        click(17, "ada", 1000, 1.5),
+        viewed(18),
+        click(17, "ada", 2000, 2.5),
+    ];
+    for partition in [0, 1] {
+        let keyed = records
+            .each_ref()
+            .map(|value| (Some(&b"ada"[..]), Some(&value[..]), &[][..]));
+        world.write(partition, &keyed);
+    }
+    let shelf = Arc::new(Shelf::default());
+    shelf.schemas.lock().unwrap().insert(17, CLICK.into());
+    shelf.schemas.lock().unwrap().insert(18, VIEWED.into());
+    world.run_with(Some(Arc::clone(&shelf) as _), &mut || true);
+    assert_eq!(world.count("shop.features.v"), 2);
+    let reasons: Vec<String> = world.quarantined().into_iter().map(|q| q.reason).collect();
+    // Two records, by the tasks of the view and of the monitor.
+    assert_eq!(reasons.len(), 4, "{reasons:?}");
+    assert!(
+        reasons.iter().all(|why| why.contains("murmur2")),
+        "{reasons:?}"
+    );
+    let report = world.audit();
+    assert!(report.is_clean(), "{report}");
+}

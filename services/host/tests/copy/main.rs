@@ -8,8 +8,11 @@
 
 mod avro;
 mod horizon;
+mod in_place;
+mod in_place_kafka;
 mod json;
 mod kafka;
 mod one_writer;
 mod sorts;
+mod twins;
 mod world;

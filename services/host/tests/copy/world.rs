@@ -184,6 +184,22 @@ impl World {
         arrived
     }
 
+    /// How many records a topic holds.
+    pub fn count(&self, topic: &str) -> usize {
+        let topics = self.store.log.topics().unwrap();
+        let found = topics.iter().find(|found| found.name == topic).unwrap();
+        let mut reader = self.store.log.reader().unwrap();
+        let mut count = 0;
+        for index in 0..found.partitions {
+            for_each(reader.as_mut(), &Partition::new(topic, index), |_| {
+                count += 1;
+                Ok(())
+            })
+            .unwrap();
+        }
+        count
+    }
+
     /// What the topic `quarantine` holds.
     pub fn quarantined(&self) -> Vec<RecordQuarantined> {
         let catalog = self.store.catalog(&self.project).unwrap();

@@ -304,6 +304,7 @@ fn a_source_that_is_copied_from_a_topic_has_no_door() {
         format: Format::Json,
         registry: RegistryOf::Outside,
         only: None,
+        in_place: None,
         partitions: 0,
     });
     project.sources.insert("clicks".into(), clicks);

@@ -69,13 +69,19 @@ impl<'a> Act<'a> {
         Act { operation, on }
     }
 
-    /// The refusal, and the command that allows the act for the whole project.
+    /// The refusal, and the command that allows the act: for the whole project, or for a topic of others alone.
     fn denied(self, options: &Options) -> LogError {
         let project = &options.project;
+        let topics = format!("{project}.");
+        let own = |topic: &str| topic.starts_with(&topics);
+        let rule_of = |topic: &str| match own(topic) {
+            true => format!("--topic {topics}"),
+            false => format!("--topic {topic}"),
+        };
         let (what, rule) = match self.on {
             On::Cluster => ("the cluster".to_owned(), "--cluster".to_owned()),
-            On::Topic(topic) => (format!("topic {topic}"), format!("--topic {project}.")),
-            On::Partition(at) => (format!("topic {}", at.topic), format!("--topic {project}.")),
+            On::Topic(topic) => (format!("topic {topic}"), rule_of(topic)),
+            On::Partition(at) => (format!("topic {}", at.topic), rule_of(&at.topic)),
             On::Group(group) => (format!("group {group}"), format!("--group {project}.")),
             On::Id(id) => (
                 format!("transactional id {id}"),
@@ -84,6 +90,8 @@ impl<'a> Act<'a> {
         };
         let prefixed = match self.on {
             On::Cluster => "",
+            On::Topic(topic) if !own(topic) => "",
+            On::Partition(at) if !own(&at.topic) => "",
             _ => " --resource-pattern-type prefixed",
         };
         let user = options.settings.get("sasl.username");

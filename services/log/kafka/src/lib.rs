@@ -21,6 +21,7 @@ mod cluster;
 mod error;
 mod failure;
 mod heads;
+mod horizon;
 mod membership;
 #[expect(unsafe_code, reason = "calls of librdkafka that rdkafka does not wrap")]
 mod native;
@@ -44,6 +45,7 @@ use std::time::Duration;
 pub use mainstem_kernel::log::LogError;
 use mainstem_kernel::log::{Log, Partition, Reader, TopicSpec, Worker, Writer};
 use mainstem_kernel::{TaskId, TaskSpec};
+use mainstem_schemas::Span;
 use mainstem_schemas::events::Turn;
 
 use cluster::Cluster;
@@ -134,6 +136,10 @@ impl Log for KafkaLog {
 
     fn topics(&self) -> Result<Vec<TopicSpec>, LogError> {
         self.cluster.topics()
+    }
+
+    fn check_horizon(&self, topic: &str, horizon: Span) -> Result<(), LogError> {
+        self.cluster.check_horizon(topic, horizon)
     }
 
     fn reader(&self) -> Result<Box<dyn Reader>, LogError> {

@@ -114,47 +114,58 @@ impl Cluster {
             return Ok(());
         };
         let copies = self.copies()?;
+        for found in self.describe(topics, any)? {
+            let OwnedResourceSpecifier::Topic(name) = &found.specifier else {
+                continue;
+            };
+            let wrong = broken(&found, copies.get(name).copied().unwrap_or(1));
+            if wrong.is_empty() {
+                continue;
+            }
+            return Err(LogError::Other(format!(
+                "topic {name} does not keep what is written to it ({}: {}); {}",
+                list(wrong.iter().map(|w| (w.key, w.is.as_str()))),
+                wrong[0].why,
+                self.mend(name, &list(wrong.iter().map(|w| (w.key, w.must.as_str())))),
+            )));
+        }
+        Ok(())
+    }
+
+    /// The command that gives a topic these settings.
+    pub(crate) fn mend(&self, topic: &str, settings: &str) -> String {
+        format!(
+            "run kafka-configs --bootstrap-server {} --alter --entity-type topics --entity-name {topic} --add-config \
+             {settings}",
+            self.options.bootstrap,
+        )
+    }
+
+    /// The settings of topics, in one request.
+    pub(crate) fn describe(
+        &self,
+        topics: &[&str],
+        any: &str,
+    ) -> Result<Vec<ConfigResource>, LogError> {
         let resources: Vec<ResourceSpecifier<'_>> = topics
             .iter()
             .map(|name| ResourceSpecifier::Topic(name))
             .collect();
         let described = block_on(self.admin()?.describe_configs(&resources, &patient()));
         let described = described.map_err(|why| self.explain(Act::settings(any), &why))?;
-        for found in described {
+        let seen = described.into_iter().map(|found| {
             let found = found
                 .map_err(|code| self.explain(Act::settings(any), &KafkaError::AdminOp(code)))?;
-            let OwnedResourceSpecifier::Topic(name) = &found.specifier else {
-                continue;
-            };
-            // rdkafka drops the error of a single topic: one that exists has settings, if we may see them.
-            if found.entries.is_empty() {
-                let why = KafkaError::AdminOp(RDKafkaErrorCode::TopicAuthorizationFailed);
-                return Err(self.explain(Act::settings(name), &why));
+            match &found.specifier {
+                // rdkafka drops the error of a single topic: one that exists has settings, if we may see them.
+                OwnedResourceSpecifier::Topic(name) if found.entries.is_empty() => {
+                    let why = KafkaError::AdminOp(RDKafkaErrorCode::TopicAuthorizationFailed);
+                    Err(self.explain(Act::settings(name), &why))
+                }
+                _ => Ok(found),
             }
-            let wrong = broken(&found, copies.get(name).copied().unwrap_or(1));
-            if wrong.is_empty() {
-                continue;
-            }
-            let list = |settings: Vec<String>| settings.join(",");
-            let is = list(
-                wrong
-                    .iter()
-                    .map(|w| format!("{}={}", w.key, w.is))
-                    .collect(),
-            );
-            let mend = list(
-                wrong
-                    .iter()
-                    .map(|w| format!("{}={}", w.key, w.must))
-                    .collect(),
-            );
-            return Err(LogError::Other(format!(
-                "topic {name} does not keep what is written to it ({is}: {}); run kafka-configs --bootstrap-server {} \
-                 --alter --entity-type topics --entity-name {name} --add-config {mend}",
-                wrong[0].why, self.options.bootstrap,
-            )));
-        }
-        Ok(())
+        });
+        seen.collect()
     }
 
     /// Forgets the records before an offset, or all there are.
@@ -198,6 +209,14 @@ fn patient() -> AdminOptions {
     AdminOptions::new()
         .request_timeout(Some(PATIENCE))
         .operation_timeout(Some(PATIENCE))
+}
+
+/// Settings as `kafka-configs` takes them.
+fn list<'s>(settings: impl Iterator<Item = (&'static str, &'s str)>) -> String {
+    let settings: Vec<String> = settings
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    settings.join(",")
 }
 
 /// A setting that breaks a promise.

@@ -1,5 +1,6 @@
 //! Topics of others as sources.
 
+use mainstem_schemas::Span;
 use mainstem_schemas::definition::{
     Entity, EventTime, ForeignTopic, Format, KeyFormat, Only, RegistryOf, Source,
 };
@@ -8,6 +9,10 @@ use super::record::Record;
 use crate::diagnostic::Report;
 use crate::grammar::TOPIC;
 use crate::tree::{Node, shown};
+
+/// Shortest horizon: what a task would have to read again after a crash is at most an hour old, and services may stand
+/// still for a night.
+const SHORTEST: Span = Span(24 * 60 * 60 * 1000);
 
 /// Longest name that Kafka allows.
 const LONGEST: usize = 249;
@@ -29,15 +34,6 @@ pub(super) fn topic(file: &Record<'_>, node: &Node, report: &mut Report) -> Fore
             diagnostic.also(clock, "declared here");
         }
     }
-    if let Some(read) = record
-        .get("read")
-        .filter(|read| read.text() == Some("in_place"))
-    {
-        report
-            .error(read.span.clone(), "topics cannot be read in place yet")
-            .label("write copy, or leave it out")
-            .help("a copy keeps what the topic forgets, so that all that follows from it can be audited");
-    }
     ForeignTopic {
         name: record.word("name").to_owned(),
         format: match record.word("format") {
@@ -49,7 +45,43 @@ pub(super) fn topic(file: &Record<'_>, node: &Node, report: &mut Report) -> Fore
             _ => RegistryOf::Outside,
         },
         only: record.get("only").map(only),
+        in_place: in_place(&record, report),
         partitions: 0,
+    }
+}
+
+/// The horizon of a topic that is read in place.
+fn in_place(record: &Record<'_>, report: &mut Report) -> Option<Span> {
+    let read = record.get("read");
+    let read = read.filter(|read| read.text() == Some("in_place"));
+    let horizon = record.get("horizon");
+    match (read, horizon) {
+        (None, None) => None,
+        (None, Some(horizon)) => {
+            report
+                .error(
+                    horizon.span.clone(),
+                    "a topic that is copied has no horizon",
+                )
+                .help("a copy is kept for ever; leave `horizon` out, or write `read: in_place`");
+            None
+        }
+        (Some(read), None) => {
+            report
+                .error(read.span.clone(), "a topic that is read in place needs a horizon")
+                .label("for how long does it keep its records?")
+                .help("say it, `horizon: 30d`: as far back as that an audit recomputes; or take `read: copy`, which keeps them for ever");
+            None
+        }
+        (Some(_), Some(node)) => {
+            let horizon = record.span("horizon");
+            if horizon < SHORTEST {
+                report
+                    .error(node.span.clone(), "a horizon is at least 1d")
+                    .help("the services must be able to read on after a night's standstill; keep the topic's records longer, or take `read: copy`");
+            }
+            Some(horizon)
+        }
     }
 }
 
@@ -113,6 +145,19 @@ pub(super) fn fits(source: &Record<'_>, lowered: &Source, report: &mut Report) {
         return;
     };
     let node = Record::of(source.get("topic"), TOPIC);
+    if let (true, Some(entity)) = (
+        topic.in_place.is_some() && lowered.entity != Entity::Key(KeyFormat::Text),
+        source.get("entity"),
+    ) {
+        let diagnostic = report.error(
+            entity.span.clone(),
+            "a topic that is read in place is about whom its records' keys name as text",
+        );
+        diagnostic.help("what follows from it is partitioned by the entity, and the topic by its keys: write `entity: {key: text}`, or `read: copy`, which partitions it anew");
+        if let Some(read) = node.get("read") {
+            diagnostic.also(read.span.clone(), "declared here");
+        }
+    }
     if let (EventTime::Row { .. }, Some(start)) = (&lowered.time, of("time", "start")) {
         report
             .error(start.span.clone(), "records of a topic are not timed by their row")

@@ -1,6 +1,7 @@
 //! Inputs that are not ours: they begin where their topic does now, and may not be another topic than before.
 
 use crate::log::{LogError, Partition, Reader};
+use crate::task::{Mode, TaskSpec};
 
 use super::Runner;
 
@@ -31,6 +32,20 @@ pub(super) fn from(partition: &Partition, from: u64, earliest: u64) -> Result<u6
     Err(LogError::Other(format!(
         "{partition} has forgotten the records from offset {from} to {earliest} before they were read; keep its records longer than the services may stand still, and read the topic on as a new source, which begins at its first kept record"
     )))
+}
+
+/// Why a task cannot be rebuilt that read a topic in place which has forgotten what came since the last snapshot.
+pub(crate) fn gone(spec: &TaskSpec, rank: usize, error: LogError) -> LogError {
+    match error {
+        LogError::OutOfRange {
+            partition,
+            offset,
+            earliest,
+        } if spec.mode(rank) == Some(Mode::InPlace) => LogError::Other(format!(
+            "{partition} has forgotten the records from offset {offset} to {earliest}, which came after the last snapshot: the state cannot be rebuilt without them; keep its records longer, and read the topic on as a new source, or with `read: copy`"
+        )),
+        error => error,
+    }
 }
 
 fn another_topic(partition: &Partition, from: u64) -> LogError {

@@ -12,6 +12,7 @@ use super::{Blobs, Runner, TaskError};
 use crate::known::Resolver;
 use crate::log::Partition;
 use crate::outbox::Fault;
+use crate::task::{Mode, TaskSpec, rank};
 
 /// How often a task's state is stored: whichever comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,11 +35,31 @@ impl Default for SnapshotEvery {
     }
 }
 
-/// The last snapshot: the turn that it stands after, and the records taken since.
+/// Ticks after which a task stores its state that read a topic of others in place: what it would have to read again
+/// after a crash is then no older than an hour, and a topic keeps its records for a day at least.
+const TICKS_IN_PLACE: u64 = 3_600;
+
+/// The last snapshot: the turn that it stands after, and what was taken since.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Last {
     turn: i64,
-    pub records: u64,
+    records: u64,
+    /// Ticks since the first record that was read in place.
+    in_place: Option<u64>,
+}
+
+impl Last {
+    /// Counts a run.
+    pub fn count(&mut self, spec: &TaskSpec, rank: usize, batch: &Batch) {
+        self.records += batch.len() as u64;
+        if spec.mode(rank) == Some(Mode::InPlace) {
+            self.in_place.get_or_insert(0);
+        } else if rank == rank::CLOCK
+            && let Some(ticks) = &mut self.in_place
+        {
+            *ticks += batch.len() as u64;
+        }
+    }
 }
 
 /// What the bytes of a snapshot begin with.
@@ -107,7 +128,8 @@ impl Runner {
         blobs: &dyn Blobs,
     ) -> Result<Option<(Partition, Batch)>, Fault> {
         let turns = self.last.0.abs_diff(self.snapshot.turn);
-        if self.snapshot.records < self.every.records && turns < self.every.turns {
+        let due = self.snapshot.records >= self.every.records || turns >= self.every.turns;
+        if !due && self.snapshot.in_place < Some(TICKS_IN_PLACE) {
             return Ok(None);
         }
         let state = blobs.put(&self.snapshot()?);
@@ -126,7 +148,7 @@ impl Runner {
     fn snapshotted(&mut self) {
         self.snapshot = Last {
             turn: self.last.0,
-            records: 0,
+            ..Last::default()
         };
     }
 }

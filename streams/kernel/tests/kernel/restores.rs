@@ -452,3 +452,79 @@ fn a_restore_reads_of_the_chain_what_its_snapshot_leaves() {
     let restored = world.restore_with(summing(&world.spec), &nothing, &mut reader);
     assert_eq!(restored.unwrap().0.last().0, 5_000);
 }
+
+/// An hour of ticks.
+fn an_hour(world: &World) {
+    let (catalog, ..) = toys::preamble();
+    let mut ticks = Batch::new();
+    for second in 1..=3_600 {
+        let tick = toys::tick(&catalog, second * 1_000, second);
+        tick.iter().for_each(|tick| ticks.push_record(&tick));
+    }
+    let mut crew = world.crew(SnapshotEvery::default(), sums());
+    let tasks = std::slice::from_ref(&world.spec);
+    assert_eq!(crew.step(tasks).unwrap().stopped, []);
+    let mut writer = world.log.writer("clock").unwrap();
+    writer.append(&[(at("clock"), ticks)]).unwrap();
+    assert_eq!(crew.step(tasks).unwrap().commits, 1);
+}
+
+#[test]
+fn what_was_read_in_place_is_under_a_snapshot_within_an_hour_and_may_then_be_forgotten() {
+    for (mode, wanted) in [(Mode::Immediate, &[][..]), (Mode::InPlace, &[3][..])] {
+        let mut world = World::new();
+        world.spec.inputs[0].mode = mode;
+        world.work(2, SnapshotEvery::default(), sums());
+        an_hour(&world);
+        let turns: Vec<i64> = world.snapshots().iter().map(|taken| taken.turn).collect();
+        assert_eq!(turns, wanted, "{mode:?}");
+        if mode == Mode::Immediate {
+            continue;
+        }
+        let state = from_the_beginning(&world, summing);
+        world.log.truncate(&at("numbers"), 10).unwrap();
+        let (runner, _) = world.restore(summing(&world.spec)).unwrap();
+        assert!(runner.snapshot() == Ok(state));
+
+        // What came since must be there.
+        world.work(1, SnapshotEvery::default(), sums());
+        world.log.truncate(&at("numbers"), 12).unwrap();
+        let Err(error) = world.restore(summing(&world.spec)) else {
+            panic!("it is rebuilt of nothing")
+        };
+        let told = error.to_string();
+        for part in [
+            "sum/toy/0",
+            "from offset 10 to 12",
+            "after the last snapshot",
+        ] {
+            assert!(told.contains(part), "{told}");
+        }
+    }
+}
+
+#[test]
+fn what_is_forgotten_before_it_is_read_in_place_stops_the_task() {
+    let mut world = World::new();
+    world.spec.inputs[0].mode = Mode::InPlace;
+    let mut crew = world.crew(SnapshotEvery::default(), sums());
+    let mut writer = world.log.writer("feed").unwrap();
+    let tasks = std::slice::from_ref(&world.spec);
+    for (turn, kept) in [(0, 2), (1, 7)] {
+        let values = (0..NUMBERS).map(|n| n as f64);
+        let numbers = numbers(values, turn);
+        writer.append(&[(at("numbers"), numbers)]).unwrap();
+        world.log.truncate(&at("numbers"), kept).unwrap();
+        let progress = crew.step(tasks).unwrap();
+        // It begins with the first record that is kept, and passes none by from then on.
+        if turn == 0 {
+            assert_eq!((progress.commits, progress.stopped), (1, vec![]));
+        } else {
+            let told: Vec<String> = progress.stopped.iter().map(ToString::to_string).collect();
+            assert!(
+                told[0].contains("from offset 5 to 7 before they were read"),
+                "{told:?}"
+            );
+        }
+    }
+}

@@ -16,7 +16,7 @@ use std::ops::Range;
 
 use mainstem_columns::{Columns, Kind, Layout, Wanted};
 use mainstem_kernel::outbox::Head;
-use mainstem_kernel::{Context, Machine, Outbox, Run};
+use mainstem_kernel::{Context, Machine, Need, Outbox, Run};
 use mainstem_schemas::definition::{Monitor, Project, Windows, digest_of};
 use mainstem_schemas::events::{ColumnCounts, ProfileMeasured, Subject};
 use mainstem_schemas::{Digest, Millis};
@@ -26,7 +26,8 @@ use serde::{Deserialize, Serialize};
 use super::counted::cells;
 use super::windows::{self, MAX_WINDOWS};
 use super::{DECLARED, id_of, subject_key};
-use crate::arrivals::{self, Decoders, Refuser};
+use crate::arrivals::{Decoders, Refuser};
+use crate::foreign::{InPlace, incoming, needs_in_place};
 
 /// Outputs of the machine.
 const QUARANTINE: usize = 1;
@@ -76,6 +77,8 @@ struct Work {
     windows: Windows,
     /// Number of the source.
     source: u16,
+    /// Where the source's topic is read in place.
+    in_place: Option<Box<InPlace>>,
 }
 
 struct Bins {
@@ -120,8 +123,12 @@ impl SourceProfileMachine {
         run: &Run<'_>,
         out: &mut Outbox,
     ) -> Result<(), String> {
-        for record in run.batch.iter() {
-            let taken = arrivals::inside_of(&record, cx.horizon).and_then(|arrival| {
+        let mut in_place = work.in_place.take();
+        if let Some(read) = &mut in_place {
+            read.take(cx.catalog, self.partition, run.batch)?;
+        }
+        for given in incoming(run.batch, in_place.as_deref()) {
+            let taken = given.inside(cx.horizon).and_then(|arrival| {
                 let (schema, body) = (arrival.schema, arrival.body);
                 let appended = work
                     .decoders
@@ -137,15 +144,15 @@ impl SourceProfileMachine {
                         definition: &work.definition,
                         name: &self.name,
                     };
-                    let (outside, _) =
-                        arrivals::open(&record, work.source, self.partition, cx.horizon);
-                    refuser.quarantine(cx, &record, Some(outside), &refusal, out);
+                    let (outside, _) = given.open(work.source, self.partition, cx.horizon);
+                    refuser.quarantine(cx, &given.record, Some(outside), &refusal, out);
                 }
             }
             if work.times.len() == CHUNK {
                 count(state, work, cx.tick.time)?;
             }
         }
+        work.in_place = in_place;
         count(state, work, cx.tick.time)
     }
 
@@ -229,6 +236,7 @@ impl Work {
             definition: digest_of(monitor),
             windows: monitor.windows.clone(),
             source: source.number,
+            in_place: InPlace::of(project, &monitor.source)?,
         })
     }
 
@@ -328,6 +336,19 @@ impl Machine for SourceProfileMachine {
         state.next = state
             .next
             .map(|next| windows::first_from(&monitor.windows, next));
+    }
+
+    fn needs(
+        &self,
+        _state: &SourceProfiling,
+        cx: &Context<'_>,
+        run: Option<&Run<'_>>,
+    ) -> Vec<Need> {
+        let monitor = cx.project.monitors.get(&self.monitor);
+        match (monitor, run) {
+            (Some(monitor), Some(run)) => needs_in_place(cx, &monitor.source, run),
+            _ => Vec::new(),
+        }
     }
 
     fn fold(&self, state: &mut SourceProfiling, cx: &Context<'_>, run: &Run<'_>, out: &mut Outbox) {

@@ -1,6 +1,6 @@
 //! The room of features: a row of numbers per arrival, from its entity's arrivals up to it.
 //!
-//! In come the arrivals of a view's source, out go rows of `features.<view>`, one for each arrival that can be taken, in
+//! In come the arrivals of a view's source (or the records of its topic, where that is read in place), out go rows of `features.<view>`, one for each arrival that can be taken, in
 //! order. The view's expressions are compiled once ([`Plan`]); per entity the room remembers the last values of each
 //! operand that a lag or a window looks back on ([`entity`]), and nothing that was summed: a statistic is a function of
 //! its window's contents alone ([`window`], [`exact`]). So a row depends on the arrivals before it, and neither on
@@ -28,12 +28,13 @@ mod tests;
 pub mod window;
 
 use mainstem_columns::{Columns, put_features};
-use mainstem_kernel::{Context, Machine, Outbox, Run};
+use mainstem_kernel::{Context, Machine, Need, Outbox, Run};
 use mainstem_schemas::Digest;
 use mainstem_schemas::definition::{Project, View, digest_of};
 use serde::{Deserialize, Serialize};
 
-use crate::arrivals::{self, Arrival, Decoders, Refusal, Refuser};
+use crate::arrivals::{Arrival, Decoders, Refusal, Refuser};
+use crate::foreign::{InPlace, incoming, needs_in_place};
 use entities::{Entities, MAX_ENTITIES};
 pub use plan::{BadView, LONGEST, Plan};
 
@@ -80,6 +81,8 @@ struct Work {
     columns: Columns,
     definition: Digest,
     source: u16,
+    /// Where the source's topic is read in place.
+    in_place: Option<Box<InPlace>>,
 }
 
 /// An arrival that was taken, and the place of its entity.
@@ -113,6 +116,7 @@ impl FeatureMachine {
             plan,
             definition: digest_of(view),
             source: source.number,
+            in_place: InPlace::of(project, &view.source)?,
         }))
     }
 
@@ -202,6 +206,14 @@ impl Machine for FeatureMachine {
         state.work = None;
     }
 
+    fn needs(&self, _state: &FeatureState, cx: &Context<'_>, run: Option<&Run<'_>>) -> Vec<Need> {
+        let view = cx.project.views.get(&self.view);
+        match (view, run) {
+            (Some(view), Some(run)) => needs_in_place(cx, &view.source, run),
+            _ => Vec::new(),
+        }
+    }
+
     fn fold(&self, state: &mut FeatureState, cx: &Context<'_>, run: &Run<'_>, out: &mut Outbox) {
         let mut work = match self.work(state, cx) {
             Ok(work) => work,
@@ -225,20 +237,28 @@ impl Machine for FeatureMachine {
             definition: &definition,
             name: &self.name,
         };
+        let mut in_place = work.in_place.take();
+        if let Some(read) = &mut in_place
+            && let Err(why) = read.take(cx.catalog, partition, run.batch)
+        {
+            return out.fault(why);
+        }
         let mut taken = Vec::with_capacity(run.batch.len().min(CHUNK));
-        for record in run.batch.iter() {
-            let (outside, arrival) = arrivals::open(&record, work.source, partition, cx.horizon);
+        for given in incoming(run.batch, in_place.as_deref()) {
+            let (outside, arrival) = given.open(work.source, partition, cx.horizon);
             match arrival
                 .and_then(|arrival| Self::take(&mut state.entities, &mut work, cx, arrival))
             {
                 Ok(arrival) => taken.push(arrival),
-                Err(refusal) => refuser.quarantine(cx, &record, Some(outside), &refusal, out),
+                Err(refusal) => refuser.quarantine(cx, &given.record, Some(outside), &refusal, out),
             }
             if taken.len() == CHUNK {
                 Self::flush(&mut state.entities, &mut work, id, &mut taken, out);
             }
         }
         Self::flush(&mut state.entities, &mut work, id, &mut taken, out);
+        drop(taken);
+        work.in_place = in_place;
         state.work = Some(work);
     }
 }

@@ -1,8 +1,8 @@
 //! The join of predictions with their labels.
 
-use mainstem_kernel::{Context, Machine, Outbox, Run};
+use mainstem_kernel::{Context, Machine, Need, Outbox, Run};
 use mainstem_schemas::Digest;
-use mainstem_schemas::definition::{self, Project, digest_of};
+use mainstem_schemas::definition::{self, Project, Source, digest_of};
 use mainstem_schemas::events::Event;
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +10,7 @@ use super::labels::LabelReader;
 use super::pending::{MOST, Pending};
 use super::{EVENTS, QUARANTINE};
 use crate::arrivals::{Refusal, Refuser};
+use crate::foreign::{InPlace, incoming, needs_in_place};
 
 /// Inputs of the task.
 const ARRIVALS: usize = 0;
@@ -35,6 +36,8 @@ pub struct JoinState {
 struct Work {
     labels: LabelReader,
     definition: Digest,
+    /// Where the source's topic is read in place.
+    in_place: Option<Box<InPlace>>,
 }
 
 impl JoinMachine {
@@ -54,11 +57,7 @@ impl JoinMachine {
 
     fn prepare(&self, project: &Project) -> Result<Box<Work>, String> {
         let model = self.definition(project)?;
-        let source = project
-            .views
-            .get(&model.view)
-            .and_then(|view| project.sources.get(&view.source));
-        let source = source.ok_or_else(|| {
+        let (name, source) = source_of(project, model).ok_or_else(|| {
             format!(
                 "the definition has no view {} or no source of it",
                 model.view
@@ -67,6 +66,7 @@ impl JoinMachine {
         Ok(Box::new(Work {
             labels: LabelReader::new(source, &model.label.column),
             definition: digest_of(model),
+            in_place: InPlace::of(project, name)?,
         }))
     }
 
@@ -94,35 +94,52 @@ impl JoinMachine {
             .inputs
             .get(run.input)
             .map_or(0, |input| input.partition.index);
-        for record in run.batch.iter() {
-            match run.input {
-                ARRIVALS => match work.labels.read(cx.catalog, partition, cx.horizon, &record) {
-                    Ok(Some(label)) => state.pending.label(label, now, timeout),
-                    Ok(None) => {}
-                    Err((outside, refusal)) => {
-                        refuser.quarantine(cx, &record, Some(outside), &refusal, out)
-                    }
-                },
-                PREDICTIONS => match Event::decode(cx.catalog, record.value.unwrap_or_default()) {
-                    Ok(Event::PredictionMade(made)) => state.pending.prediction(made, now, timeout),
-                    other => {
-                        let what = other.map_or_else(
-                            |error| error.to_string(),
-                            |event| event.name().to_owned(),
-                        );
-                        refuser.quarantine(cx, &record, None, &Refusal::NotOurs(what), out);
-                    }
-                },
-                other => {
-                    return Err(format!(
-                        "a run of input {other}, which the join does not have"
-                    ));
+        match run.input {
+            ARRIVALS => {
+                if let Some(read) = &mut work.in_place {
+                    read.take(cx.catalog, partition, run.batch)?;
                 }
+                for given in incoming(run.batch, work.in_place.as_deref()) {
+                    match work.labels.read(cx.catalog, partition, cx.horizon, &given) {
+                        Ok(Some(label)) => state.pending.label(label, now, timeout),
+                        Ok(None) => {}
+                        Err((outside, refusal)) => {
+                            refuser.quarantine(cx, &given.record, Some(outside), &refusal, out);
+                        }
+                    }
+                }
+            }
+            PREDICTIONS => {
+                for record in run.batch.iter() {
+                    match Event::decode(cx.catalog, record.value.unwrap_or_default()) {
+                        Ok(Event::PredictionMade(made)) => {
+                            state.pending.prediction(made, now, timeout);
+                        }
+                        other => {
+                            let what = other.map_or_else(
+                                |error| error.to_string(),
+                                |event| event.name().to_owned(),
+                            );
+                            refuser.quarantine(cx, &record, None, &Refusal::NotOurs(what), out);
+                        }
+                    }
+                }
+            }
+            other => {
+                return Err(format!(
+                    "a run of input {other}, which the join does not have"
+                ));
             }
         }
         state.work = Some(work);
         Ok(())
     }
+}
+
+/// The source of a model's view, with its name.
+fn source_of<'a>(project: &'a Project, model: &definition::Model) -> Option<(&'a str, &'a Source)> {
+    let name = &project.views.get(&model.view)?.source;
+    Some((name, project.sources.get(name)?))
 }
 
 impl Machine for JoinMachine {
@@ -131,6 +148,16 @@ impl Machine for JoinMachine {
 
     fn define(&self, state: &mut JoinState, _project: &Project) {
         state.work = None;
+    }
+
+    fn needs(&self, _state: &JoinState, cx: &Context<'_>, run: Option<&Run<'_>>) -> Vec<Need> {
+        let run = run.filter(|run| run.input == ARRIVALS);
+        let model = cx.project.models.get(&self.model);
+        let source = model.and_then(|model| source_of(cx.project, model));
+        match (source, run) {
+            (Some((source, _)), Some(run)) => needs_in_place(cx, source, run),
+            _ => Vec::new(),
+        }
     }
 
     fn fold(&self, state: &mut JoinState, cx: &Context<'_>, run: &Run<'_>, out: &mut Outbox) {

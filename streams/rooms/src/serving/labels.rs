@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 
 use mainstem_columns::{Columns, Kind, Layout, Reason, Wanted};
 use mainstem_schemas::definition::Source;
-use mainstem_schemas::{Catalog, EventId, Millis, RecordRef, Span};
+use mainstem_schemas::{Catalog, EventId, Millis, Span};
 
-use crate::arrivals::{self, Decoders, Outside, Refusal};
+use crate::arrivals::{Decoders, Outside, Refusal};
+use crate::foreign::Given;
 
 /// Event time of the label of features at `event_time`.
 #[must_use]
@@ -66,9 +67,9 @@ impl LabelReader {
         catalog: &Catalog,
         partition: u32,
         horizon: Millis,
-        record: &RecordRef<'_>,
+        given: &Given<'_>,
     ) -> Result<Option<Label>, (Outside, Refusal)> {
-        let (outside, arrival) = arrivals::open(record, self.number, partition, horizon);
+        let (outside, arrival) = given.open(self.number, partition, horizon);
         let Ok(arrival) = arrival else {
             return Ok(None);
         };

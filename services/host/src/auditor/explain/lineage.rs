@@ -1,10 +1,12 @@
 //! The steps from an answer to what it rests on.
 
 use apache_avro::types::Value;
+use mainstem_kernel::Partition;
 use mainstem_kernel::log::LogError;
 use mainstem_rooms::arrivals;
+use mainstem_rooms::foreign::Translator;
 use mainstem_schemas::events::{Event, ModelVersionRegistered};
-use mainstem_schemas::{EventId, Millis};
+use mainstem_schemas::{Catalog, EventId, Millis, RecordRef, wire};
 
 use super::Step;
 use super::archive::{Archive, Placed};
@@ -176,15 +178,29 @@ fn arrival(archive: &mut Archive<'_>, answer: &Answer) -> Result<Step, LogError>
             format!("the definition has no source {name}"),
         ));
     };
-    let partition = archive.of_entity("arrivals", name, &answer.made.entity);
+    let mut partition = archive.of_entity("arrivals", name, &answer.made.entity);
+    let in_place = source.topic.as_ref();
+    let in_place = in_place.filter(|topic| topic.in_place.is_some());
+    let mut translator = None;
+    if let Some(topic) = in_place {
+        partition = Partition::new(&topic.name, partition.index);
+        translator = Some(Translator::new(project, name).map_err(LogError::Other)?);
+    }
     let (origin, index) = (answer.made.origin, partition.index);
     let found = archive.find(&partition, |catalog, record| {
-        let (outside, _) = arrivals::open(record, source.number, index, Millis(i64::MAX));
-        (outside.origin == origin).then(|| {
+        let id = match &translator {
+            Some(translator) => translator.origin(record, index),
+            None => {
+                arrivals::open(record, source.number, index, Millis(i64::MAX))
+                    .0
+                    .origin
+            }
+        };
+        (id == origin).then(|| {
             let mut fields = vec![("key".to_owned(), text(record.key))];
             let header = |(name, value): (&str, &[u8])| (name.to_owned(), text(Some(value)));
             fields.extend(record.headers().map(header));
-            match decode(catalog, record.value.unwrap_or_default()) {
+            match value_of(catalog, translator.as_mut(), record) {
                 Ok(value) => fields.extend(fields_of(&value)),
                 Err(why) => fields.push(("damaged".into(), why)),
             }
@@ -194,7 +210,13 @@ fn arrival(archive: &mut Archive<'_>, answer: &Answer) -> Result<Step, LogError>
     Ok(match found {
         None => absent(
             "arrival",
-            format!("no arrival of {name} has the id {origin}"),
+            match in_place {
+                None => format!("no arrival of {name} has the id {origin}"),
+                Some(topic) => format!(
+                    "the topic {} of {name}, which is read in place, has no record of the id {origin} any more",
+                    topic.name
+                ),
+            },
         ),
         Some((at, fields)) => Step {
             what: "arrival",
@@ -204,6 +226,24 @@ fn arrival(archive: &mut Archive<'_>, answer: &Answer) -> Result<Step, LogError>
             id: Some(origin),
         },
     })
+}
+
+/// The values of an arrival, or of the record in whose place there is none.
+fn value_of(
+    catalog: &Catalog,
+    translator: Option<&mut Translator>,
+    record: &RecordRef<'_>,
+) -> Result<Value, String> {
+    let Some(translator) = translator else {
+        return decode(catalog, record.value.unwrap_or_default());
+    };
+    let good = translator.read(catalog, record);
+    let good = good.map_err(|refusal| refusal.to_string())?;
+    let good = good.ok_or("it is passed by")?;
+    let mut value = Vec::new();
+    wire::put_header(&mut value, translator.schema(catalog)?);
+    value.extend_from_slice(&good.body);
+    decode(catalog, &value)
 }
 
 fn registration(registered: &ModelVersionRegistered, placed: &Placed) -> Step {

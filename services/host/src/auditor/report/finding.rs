@@ -3,7 +3,7 @@
 use std::fmt;
 
 use mainstem_kernel::Partition;
-use mainstem_schemas::Digest;
+use mainstem_schemas::{Digest, Millis, Span};
 
 use super::Place;
 
@@ -134,6 +134,19 @@ pub enum Finding {
         /// What does not fit.
         why: String,
     },
+    /// A topic that is read in place has forgotten records within the horizon that the definition states.
+    ForgottenTooSoon {
+        /// The partition of the topic.
+        of: Partition,
+        /// The first record that it keeps; nothing where the topic is gone.
+        kept: Option<u64>,
+        /// Event time of the newest record that is gone, as far as rows tell.
+        newest: Millis,
+        /// The horizon.
+        horizon: Span,
+        /// When the audit looked.
+        now: Millis,
+    },
     /// Records that cannot be read.
     Unreadable {
         /// The first of them.
@@ -236,6 +249,23 @@ impl fmt::Display for Finding {
                 f,
                 "snapshot differs: {task} after turn {turn} at {at}: {why}"
             ),
+            Finding::ForgottenTooSoon {
+                of,
+                kept,
+                newest,
+                horizon,
+                now,
+            } => {
+                write!(f, "forgotten too soon: {of} ")?;
+                match kept {
+                    Some(kept) => write!(f, "has no record before offset {kept} any more")?,
+                    None => f.write_str("is gone")?,
+                }
+                write!(
+                    f,
+                    ", and what is gone reaches up to {newest}; the definition states {horizon} before {now}; see its retention"
+                )
+            }
             Finding::Unreadable { at, next, why } if *next == at.offset + 1 => {
                 write!(f, "unreadable: {at}: {why}")
             }

@@ -49,6 +49,7 @@ pub fn source() -> Source {
             format: Format::Json,
             registry: RegistryOf::Outside,
             only: None,
+            in_place: None,
             partitions: 0,
         }),
     }

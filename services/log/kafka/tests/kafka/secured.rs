@@ -220,6 +220,31 @@ fn a_missing_permission_is_named_with_the_rule_that_gives_it() {
     assert_told(&group, &[&rule("Read", &groups)]);
 }
 
+/// What others write is allowed topic by topic, not by the project's prefix.
+#[test]
+fn a_missing_permission_on_a_topic_of_others_is_named_with_a_rule_of_its_own() {
+    let Some(broker) = secured() else { return };
+    let user = User::new(broker, "guest");
+    let (log, topic) = (user.connect(), run_name("web.clicks"));
+    let create = ["--create", "--topic", &topic, "--partitions=1"];
+    let create = broker.administered(&create);
+    let create: Vec<&str> = create.iter().map(String::as_str).collect();
+    mainstem_test_broker::tool("org.apache.kafka.tools.TopicCommand", &create, "").unwrap();
+    let allow = |operation: &str| {
+        let principal = format!("User:{}", user.name);
+        let words = ["--add", "--force", "--allow-principal", &principal];
+        let on = ["--operation", operation, "--topic", &topic];
+        broker.acls(&[&words[..], &on].concat()).unwrap();
+    };
+    allow("Describe");
+    let week = mainstem_schemas::Span(7 * 86_400_000);
+    let refused = told(log.check_horizon(&topic, week).unwrap_err());
+    let rule = format!("--operation DescribeConfigs --topic {topic} (");
+    assert_told(&refused, &[&topic, &rule]);
+    allow("DescribeConfigs");
+    log.check_horizon(&topic, week).unwrap();
+}
+
 /// What `docs/kafka.md` lists is enough: nothing beyond it was allowed.
 #[test]
 fn the_documented_permissions_suffice() {

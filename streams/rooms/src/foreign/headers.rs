@@ -10,7 +10,7 @@ const BYTES: usize = 8 << 10;
 
 /// The headers in order, but for CloudEvents attributes, which the arrival has of its own, and for those beyond the
 /// bounds.
-pub(super) fn kept<'a>(record: &RecordRef<'a>) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+pub(crate) fn kept<'a>(record: &RecordRef<'a>) -> impl Iterator<Item = (&'a str, &'a [u8])> {
     let mut left = BYTES;
     let foreign = |(name, _): &(&str, &[u8])| !name.starts_with("ce_");
     let headers = record.headers().filter(foreign).take(MOST);

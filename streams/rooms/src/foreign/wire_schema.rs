@@ -3,11 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use apache_avro::Schema;
-use mainstem_kernel::Need;
+use mainstem_kernel::{Context, Need};
 use mainstem_schemas::catalog::outside_subject;
-use mainstem_schemas::definition::{
-    Entity, ForeignTopic, Format, KeyFormat, Only, RegistryOf, Source,
-};
+use mainstem_schemas::definition::{Entity, ForeignTopic, Format, KeyFormat, Only, RegistryOf};
 use mainstem_schemas::{Batch, Catalog, wire};
 
 use super::key::wrong;
@@ -89,8 +87,10 @@ impl Writers {
 }
 
 /// The schemas of an outside registry that a run was written with and that are not in the log yet.
-pub(super) fn needs(catalog: &Catalog, source: &Source, batch: &Batch) -> Vec<Need> {
-    let Some(topic) = &source.topic else {
+pub(crate) fn needs(cx: &Context<'_>, source: &str, batch: &Batch) -> Vec<Need> {
+    let source = cx.project.sources.get(source);
+    let Some((source, topic)) = source.and_then(|source| Some((source, source.topic.as_ref()?)))
+    else {
         return Vec::new();
     };
     if topic.registry == RegistryOf::Own {
@@ -112,7 +112,11 @@ pub(super) fn needs(catalog: &Catalog, source: &Source, batch: &Batch) -> Vec<Ne
         let written = key.into_iter().chain(Some(value).filter(|_| values));
         ids.extend(written.filter_map(|bytes| Some(wire::split(bytes).ok()?.0)));
     }
-    let missing = |id: &u32| catalog.id_of(&outside_subject(&topic.name, *id)).is_none();
+    let missing = |id: &u32| {
+        cx.catalog
+            .id_of(&outside_subject(&topic.name, *id))
+            .is_none()
+    };
     let source = source.number;
     let missing = ids.into_iter().filter(missing);
     missing.map(|id| Need::Schema { source, id }).collect()
