@@ -79,7 +79,12 @@ impl Measured {
     /// The time within which so many of a hundred requests were answered, in milliseconds.
     fn within(&self, percent: usize) -> f64 {
         let at = (self.times.len() * percent / 100).min(self.times.len().saturating_sub(1));
-        self.times.get(at).copied().unwrap_or_default().as_secs_f64() * 1e3
+        self.times
+            .get(at)
+            .copied()
+            .unwrap_or_default()
+            .as_secs_f64()
+            * 1e3
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use mainstem_host::Store;
-use mainstem_kernel::log::TopicSpec;
 use mainstem_kernel::Partition;
+use mainstem_kernel::log::TopicSpec;
 use mainstem_kernel::worker::for_each;
 use mainstem_schemas::definition::Project;
 use mainstem_schemas::{Batch, topics};

@@ -29,7 +29,7 @@ const MAX_WAITING: usize = MAX_REQUESTS;
 
 /// How long publications may take to end when the gateway stops: nobody waits for their answers any more, and a log that
 /// is away would hold the process back for minutes.
-const GRACE: Duration = Duration::from_millis(500);
+const GRACE: Duration = Duration::from_millis(250);
 
 /// How often their end is looked for.
 const LOOK: Duration = Duration::from_millis(2);

@@ -168,7 +168,8 @@ impl Http {
         to.register("source_records_accepted", help, http.accepted.clone());
         let help = "Records that were posted and are in the source's rejects";
         to.register("source_records_rejected", help, http.rejected.clone());
-        let help = "Appends of posted records: one of all posts that came while another was under way";
+        let help =
+            "Appends of posted records: one of all posts that came while another was under way";
         to.register("source_appends", help, http.appends.clone());
         http
     }
