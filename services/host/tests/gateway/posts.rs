@@ -59,7 +59,7 @@ pub fn post_at_once(address: SocketAddr, posts: usize) {
 
 /// Some have nothing that fits.
 pub fn good(number: usize) -> usize {
-    if number % 5 == 4 && number % 3 > 0 {
+    if number % 5 == 4 && !number.is_multiple_of(3) {
         0
     } else {
         number % 4 + 1
