@@ -27,6 +27,9 @@ const BYTES: usize = 8 << 20;
 /// machine or the next are back within less.
 const SHARE: u32 = 10;
 
+/// The longest that they are waited for: the first append begins the publication, and a broker that restarts takes seconds.
+const LONGEST: Duration = Duration::from_millis(5);
+
 /// What becomes of a post. The posts of one append share its error.
 pub(super) type Told = Result<(), Arc<PublishError>>;
 
@@ -105,7 +108,7 @@ impl Posts {
             let begun = Instant::now();
             self.company.posts = group.len();
             self.serve(group);
-            self.company.wait = begun.elapsed() / SHARE;
+            self.company.wait = (begun.elapsed() / SHARE).min(LONGEST);
         }
     }
 

@@ -26,7 +26,10 @@ fn posts_at_once_share_transactions_and_each_is_answered() {
     // The first of them begins the publication, which takes long enough for all others to come.
     post_at_once(address, posts);
     let shared = appends(address);
-    assert!((1..=posts / 3).contains(&shared), "{posts} posts took {shared} appends");
+    assert!(
+        (1..=posts / 3).contains(&shared),
+        "{posts} posts took {shared} appends"
+    );
     handle.stop();
     all_are_there(&shop, posts, 0);
     assert_eq!(shop.events("requests.sources").len(), 1);

@@ -199,6 +199,27 @@ fn a_definition_that_is_applied_meanwhile_is_read_by_whoever_posts_after_it() {
 }
 
 #[test]
+fn the_actor_who_posted_least_lately_makes_room_for_another() {
+    let shop = Shop::new("stream");
+    let (handle, address) = shop.serve();
+    let post = |actor: usize| {
+        let actor = format!("till {actor}");
+        let headers = [LINES, ("x-mainstem-actor", actor.as_str())];
+        let reply = request(address, "POST", ORDERS, &headers, order("ada").as_bytes());
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        shop.events("requests.sources").len()
+    };
+    let begun = (0..64).map(post).last();
+    assert_eq!(begun, Some(64), "a publication for each actor");
+    assert_eq!(post(0), 64);
+    assert_eq!(post(64), 65);
+    assert_eq!(post(0), 65, "it was used a moment ago, and is still open");
+    assert_eq!(post(1), 66, "it had made room, and begins anew");
+    handle.stop();
+    assert_eq!(shop.records("arrivals.orders").len(), 68);
+}
+
+#[test]
 fn a_gateway_that_stops_loses_nothing_that_it_answered() {
     let shop = Shop::new("stream");
     for round in 0..3 {
