@@ -104,8 +104,11 @@ impl KafkaReader {
     }
 
     /// Those of the partitions that there are.
-    fn there(&self, partitions: &[Partition]) -> Result<Vec<Partition>, LogError> {
-        let mut there = Vec::with_capacity(partitions.len());
+    fn there<'a>(
+        &self,
+        partitions: impl IntoIterator<Item = &'a Partition>,
+    ) -> Result<Vec<Partition>, LogError> {
+        let mut there = Vec::new();
         for partition in partitions {
             match self.cluster.require(partition) {
                 Ok(()) => there.push(partition.clone()),
@@ -354,7 +357,9 @@ impl Reader for KafkaReader {
 
     /// Two requests for all of them.
     fn ranges(&mut self, partitions: &[Partition]) -> Result<Vec<Option<Range<u64>>>, LogError> {
-        let there = self.there(partitions)?;
+        // A broker refuses a request that names a partition twice.
+        let once: BTreeSet<&Partition> = partitions.iter().collect();
+        let there = self.there(once)?;
         let starts = self.cluster.offsets(&there, Offset::Beginning, true)?;
         let ends = self.cluster.offsets(&there, Offset::End, true)?;
         let found = there.iter().zip(starts.into_iter().zip(ends));
