@@ -2,7 +2,8 @@
 //! in the next one: an append costs the log the same some milliseconds, whoever shares it. Each post is answered once its
 //! own rows are in the log.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -33,12 +34,15 @@ const LONGEST: Duration = Duration::from_millis(5);
 /// What becomes of a post. The posts of one append share its error.
 pub(super) type Told = Result<(), Arc<PublishError>>;
 
+/// Where it is told.
+pub(super) type Reply = oneshot::Sender<Told>;
+
 /// The rows of a request.
 pub(super) struct Post {
     /// The definition that they were read by.
     pub project: Arc<Project>,
     pub rows: Vec<Row>,
-    pub reply: oneshot::Sender<Told>,
+    pub reply: Reply,
 }
 
 impl Post {
@@ -59,6 +63,8 @@ pub(super) struct Posts {
     source: String,
     actor: String,
     open: Option<Open>,
+    /// Posts in the queue.
+    queued: Arc<AtomicUsize>,
     company: Company,
 }
 
@@ -69,24 +75,25 @@ struct Open {
     rows: u64,
 }
 
-/// Who shares appends. Clients that wait for their answers get them all at once, and post again within a millisecond or
-/// so: the first of them would have an append of its own, and all others wait for the next.
+/// Who shares the next append. Clients that wait for their answers get them all at once, and post again within a
+/// millisecond or so: without a moment's wait the first of them would have an append of its own, or those that waited
+/// meanwhile would, and clients be served by halves.
 #[derive(Default)]
 struct Company {
-    /// Posts of the last append.
+    /// Posts that were answered last, and those that waited just then: of so many clients at least.
     posts: usize,
     /// How long as many are waited for: a small part of the time that the last append took.
     wait: Duration,
 }
 
 impl Posts {
-    /// Of a publication that is begun with the first post.
+    /// Of a publication that is begun with the first post. `queued` counts those that wait for it.
     pub fn new(
         store: &Store,
         metrics: &Metrics,
         begin: Arc<Mutex<()>>,
-        source: &str,
-        actor: &str,
+        (source, actor): (&str, &str),
+        queued: Arc<AtomicUsize>,
     ) -> Self {
         Posts {
             store: store.clone(),
@@ -95,6 +102,7 @@ impl Posts {
             source: source.to_owned(),
             actor: actor.to_owned(),
             open: None,
+            queued,
             company: Company::default(),
         }
     }
@@ -102,14 +110,32 @@ impl Posts {
     /// Serves until nobody can post any more and nothing waits.
     pub fn run(mut self, waiting: &Receiver<Post>) {
         let mut next = None;
-        while let Some(first) = next.take().or_else(|| waiting.recv().ok()) {
+        while let Some(first) = next.take().or_else(|| self.take(waiting, None)) {
             let (group, beyond) = self.gather(first, waiting);
             next = beyond;
             let begun = Instant::now();
-            self.company.posts = group.len();
-            self.serve(group);
-            self.company.wait = (begun.elapsed() / SHARE).min(LONGEST);
+            let served = self.serve(group);
+            let queued = self.queued.load(Ordering::SeqCst) + usize::from(next.is_some());
+            self.company = Company {
+                posts: served.len() + queued,
+                wait: (begun.elapsed() / SHARE).min(LONGEST),
+            };
+            for (reply, told) in served {
+                // Who is gone needs no answer.
+                let _ = reply.send(told);
+            }
         }
+    }
+
+    /// The next post: whenever it comes, or within a time.
+    fn take(&self, waiting: &Receiver<Post>, within: Option<Duration>) -> Option<Post> {
+        let post = match within {
+            Some(time) => waiting.recv_timeout(time).ok(),
+            None => waiting.recv().ok(),
+        };
+        let post = post?;
+        self.queued.fetch_sub(1, Ordering::SeqCst);
+        Some(post)
     }
 
     /// What is appended with the first post, and the one that is too much or of another definition.
@@ -117,16 +143,12 @@ impl Posts {
         let (mut rows, mut bytes) = (first.rows.len(), first.bytes());
         let (mut group, deadline) = (vec![first], Instant::now() + self.company.wait);
         while rows < ROWS && bytes < BYTES {
-            let post = match waiting.try_recv() {
-                Ok(post) => post,
-                Err(TryRecvError::Empty) if group.len() < self.company.posts => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    match waiting.recv_timeout(left) {
-                        Ok(post) => post,
-                        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
-                    }
-                }
-                Err(_) => break,
+            let wait = match group.len() < self.company.posts {
+                true => deadline.saturating_duration_since(Instant::now()),
+                false => Duration::ZERO,
+            };
+            let Some(post) = self.take(waiting, Some(wait)) else {
+                break;
             };
             rows += post.rows.len();
             bytes += post.bytes();
@@ -138,18 +160,18 @@ impl Posts {
         (group, None)
     }
 
-    fn serve(&mut self, mut group: Vec<Post>) {
+    /// Appends posts, and gives what their askers are told.
+    fn serve(&mut self, mut group: Vec<Post>) -> Vec<(Reply, Told)> {
         let told = match self.append(&mut group) {
             // Nothing was written: whose rows they are that the log does not take, shows one by one.
             Err(PublishError::Commit(CommitError::Log(_))) if group.len() > 1 => {
-                return group.into_iter().for_each(|post| self.serve(vec![post]));
+                let alone = |post| self.serve(vec![post]);
+                return group.into_iter().flat_map(alone).collect();
             }
             told => told.map_err(Arc::new),
         };
-        for post in group {
-            // Who is gone needs no answer.
-            let _ = post.reply.send(told.clone());
-        }
+        let answer = |post: Post| (post.reply, told.clone());
+        group.into_iter().map(answer).collect()
     }
 
     /// Appends the rows of posts of one definition, all of them at once.

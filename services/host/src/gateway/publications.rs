@@ -2,6 +2,7 @@
 //! numbered on, and the event that begun a publication names whose records they are.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -104,7 +105,22 @@ struct Place {
     source: String,
     actor: String,
     posts: SyncSender<Post>,
+    /// How many of them wait.
+    queued: Arc<AtomicUsize>,
     thread: JoinHandle<()>,
+}
+
+impl Place {
+    /// Hands a post to the thread; it is back where that cannot take it.
+    fn hand(&self, post: Post) -> Result<(), TrySendError<Post>> {
+        // Counted first: the thread counts down when it has it.
+        self.queued.fetch_add(1, Ordering::SeqCst);
+        let handed = self.posts.try_send(post);
+        if handed.is_err() {
+            self.queued.fetch_sub(1, Ordering::SeqCst);
+        }
+        handed
+    }
 }
 
 /// Why posts are not taken now.
@@ -145,7 +161,7 @@ impl Publications {
         let mut places = lock(&self.places);
         let of = |place: &Place| place.source == source && place.actor == actor;
         if let Some(place) = places.iter().position(of).and_then(|at| places.remove(at)) {
-            match place.posts.try_send(post) {
+            match place.hand(post) {
                 Ok(()) => {
                     places.push_back(place);
                     return Ok(answer);
@@ -163,15 +179,22 @@ impl Publications {
         }
         let place = self.open(source, actor).map_err(NotTaken::Thread)?;
         // Its first; it goes into an empty queue.
-        let _ = place.posts.try_send(post);
+        let _ = place.hand(post);
         places.push_back(place);
         Ok(answer)
     }
 
     fn open(&self, source: &str, actor: &str) -> std::io::Result<Place> {
         let (posts, waiting) = sync_channel(MAX_WAITING);
-        let begin = Arc::clone(&self.begin);
-        let door = Posts::new(&self.store, &self.metrics, begin, source, actor);
+        let (begin, queued) = (Arc::clone(&self.begin), Arc::<AtomicUsize>::default());
+        let whose = (source, actor);
+        let door = Posts::new(
+            &self.store,
+            &self.metrics,
+            begin,
+            whose,
+            Arc::clone(&queued),
+        );
         let thread = std::thread::Builder::new()
             .name(format!("posts {source}"))
             .spawn(move || door.run(&waiting))?;
@@ -179,6 +202,7 @@ impl Publications {
             source: source.to_owned(),
             actor: actor.to_owned(),
             posts,
+            queued,
             thread,
         })
     }

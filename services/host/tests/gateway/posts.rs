@@ -209,8 +209,8 @@ fn the_actor_who_posted_least_lately_makes_room_for_another() {
         assert_eq!(reply.status, 200, "{}", reply.body);
         shop.events("requests.sources").len()
     };
-    let begun = (0..64).map(post).last();
-    assert_eq!(begun, Some(64), "a publication for each actor");
+    let begun: Vec<usize> = (0..64).map(post).collect();
+    assert_eq!(begun.last(), Some(&64), "a publication for each actor");
     assert_eq!(post(0), 64);
     assert_eq!(post(64), 65);
     assert_eq!(post(0), 65, "it was used a moment ago, and is still open");
