@@ -36,10 +36,8 @@ const CHUNK: usize = 1_000;
 /// Bytes queued before they are waited for: librdkafka's own queue, of 1 GB, never fills and never refuses.
 const MAX_QUEUED: usize = 128 << 20;
 
-/// One wait for answers, before errors are looked at: at first as short as can be said, then an eighth of what was waited
-/// so far. A delivery that goes well wakes nobody, and librdkafka looks every 10 ms at most, or at the end of a wait: a
-/// small transaction would take 10 ms longer than it needs.
-const STEPS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
+/// One wait for answers, before errors are looked at.
+const STEP: Duration = Duration::from_millis(50);
 
 /// How long a commit waits to be visible, where others hold it back: it is committed, and readers wait anyway.
 const SEEN: Duration = Duration::from_millis(500);
@@ -230,10 +228,8 @@ impl Transactions {
     /// Waits until the brokers have every record. rdkafka's own flush (which its commit calls too) then returns at
     /// once; left to itself it waits in steps of 100 ms.
     fn flush(&self, deadline: Instant) -> Result<(), Stop> {
-        let (begun, (shortest, longest)) = (Instant::now(), STEPS);
         loop {
-            let step = (begun.elapsed() / 8).clamp(shortest, longest);
-            let done = native::flush(&self.producer, step);
+            let done = native::flush(&self.producer, STEP);
             self.producer.poll(Duration::ZERO);
             // Not locked below: the callback of a delivery takes the lock.
             let failure = lock(&self.producer.context().0).clone();
