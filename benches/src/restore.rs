@@ -1,5 +1,5 @@
-//! `mainstem-bench restore`: how long a task takes to stand again after its last turn, on a real broker, with just under a
-//! million records since its last snapshot, after which there would be another.
+//! `mainstem-bench restore`: how long a task takes to stand again after its last turn, on a real broker, with a million
+//! records or more since its last snapshot.
 //!
 //! ```text
 //! mainstem-bench restore [--rounds 3] [--broker-cpus 0]
