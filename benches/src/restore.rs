@@ -147,7 +147,7 @@ fn restore(store: &Store, tasks: usize) -> Result<(), Box<dyn Error>> {
     let records = figure(&text, "mainstem_restore_records_total")?;
     let turns = figure(&text, "mainstem_restore_turns_total")?;
     println!(
-        "restored {TASK} in {seconds:.2} s: {records} records of {turns} turns since the snapshot, {:.0} k/s; \
+        "restored {tasks} tasks, {TASK} among them, in {seconds:.2} s: {records} records of {turns} turns since their snapshots, {:.0} k/s; \
          {whole:.2} s from the start of the worker",
         records / seconds / 1e3
     );
