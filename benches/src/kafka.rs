@@ -10,10 +10,10 @@
 //! windows on a tick of the clock, which comes after the run here: counting is in the figures, and the closing of all
 //! windows, which comes to some thousand events, is not.
 
-mod broker;
+pub mod broker;
 mod drift;
-mod measure;
-mod records;
+pub mod measure;
+pub mod records;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -72,7 +72,8 @@ impl Asked {
     }
 }
 
-fn store(bootstrap: &str, dir: &Path, project: &str) -> Result<Store, Box<dyn Error>> {
+/// The log and the blobs of a project.
+pub fn store(bootstrap: &str, dir: &Path, project: &str) -> Result<Store, Box<dyn Error>> {
     Ok(Store {
         place: Place::kafka(bootstrap, project),
         log: Arc::new(KafkaLog::connect(Options::new(bootstrap, project))?),

@@ -7,15 +7,19 @@
 //! cargo run --release -p mainstem-bench                 all sections
 //! cargo run --release -p mainstem-bench -- fold log     some of them: fold, turns, log, demo
 //! cargo run --release -p mainstem-bench -- kafka        beside Kafka Streams, on a real broker
+//! cargo run --release -p mainstem-bench -- http         posts to the gateway, beside the raw producer
+//! cargo run --release -p mainstem-bench -- restore      a task with a million records since its snapshot
 //! ```
 #![forbid(unsafe_code)]
 
 mod demo;
 mod fold;
+mod http;
 mod job;
 mod kafka;
 mod log;
 mod market;
+mod restore;
 mod table;
 mod turns;
 
@@ -37,6 +41,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     match asked.split_first() {
         Some((name, rest)) if name == "kafka" => return kafka::run(rest),
         Some((name, rest)) if name == "kafka-worker" => return kafka::worker(rest),
+        Some((name, rest)) if name == "http" => return http::run(rest),
+        Some((name, rest)) if name == "http-gateway" => return http::serve(rest),
+        Some((name, rest)) if name == "restore" => return restore::run(rest),
         _ => {}
     }
     let known = |name: &String| SECTIONS.iter().any(|(section, _)| section == name);

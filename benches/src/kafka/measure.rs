@@ -109,7 +109,7 @@ pub fn measure(
 }
 
 /// User and system time of a process, in seconds.
-fn processor_time(pid: u32) -> Result<f64, Box<dyn Error>> {
+pub fn processor_time(pid: u32) -> Result<f64, Box<dyn Error>> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let after = stat.rsplit(')').next().unwrap_or_default();
     let field = |at: usize| -> Result<f64, Box<dyn Error>> {

@@ -211,6 +211,15 @@ pub trait Reader: Send {
         Ok(true)
     }
 
+    /// Which of these are at their ends: one look where the log is far away.
+    ///
+    /// # Errors
+    /// [`LogError::UnknownTopic`].
+    fn which_are_at_end(&mut self, positions: &[(Partition, u64)]) -> Result<Vec<bool>, LogError> {
+        let at_end = |(partition, offset): &(Partition, u64)| self.at_end(partition, *offset);
+        positions.iter().map(at_end).collect()
+    }
+
     /// Looks at the ends of partitions, stage by stage, on behalf of the fetches that follow: until the next look, a
     /// fetch of one of these may answer as of this one, neither with less nor with more. So whoever looks at data in
     /// one stage and at a broadcast input in the next sees of that at least what the data's writers saw. No stages: each
@@ -229,6 +238,19 @@ pub trait Reader: Send {
     /// # Errors
     /// [`LogError::UnknownTopic`].
     fn range(&mut self, partition: &Partition) -> Result<Range<u64>, LogError>;
+
+    /// The ranges of several partitions, in their order, and nothing for those that there are not: one look where the log
+    /// is far away.
+    ///
+    /// # Errors
+    /// Where the log cannot be read.
+    fn ranges(&mut self, partitions: &[Partition]) -> Result<Vec<Option<Range<u64>>>, LogError> {
+        let range = |partition| match self.range(partition) {
+            Err(LogError::UnknownTopic(_)) => Ok(None),
+            range => range.map(Some),
+        };
+        partitions.iter().map(range).collect()
+    }
 }
 
 /// Appends facts.

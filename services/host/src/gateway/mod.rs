@@ -11,7 +11,7 @@
 //!
 //! *Nothing is answered that is not in the log.* A request that was answered survives a kill; one that was not may or may
 //! not be in the log, and says so. Doors know HTTP; what they do to the log is beneath them and knows none: [`ask`],
-//! `publications`, `doors`.
+//! `publications`, `posts`, `doors`.
 //!
 //! Everything has a limit (`server`, `body`, `routes`), errors are problem details (`problem`), and only names
 //! of the loopback address and those that it was given are answered to (`origin`), so that no web page can reach the log
@@ -28,6 +28,7 @@ mod infer;
 mod metrics;
 mod models;
 mod origin;
+mod posts;
 mod problem;
 mod projects;
 mod publications;
@@ -151,6 +152,7 @@ impl Handle {
         if self.thread.join().is_err() {
             tracing::error!("the gateway panicked");
         }
+        self.shared.publications.close();
         self.shared.doors.close();
     }
 }
@@ -189,7 +191,7 @@ pub fn start(store: &Store, options: &Options) -> Result<Handle, GatewayError> {
     let shared = Arc::new(Gateway {
         store: store.clone(),
         projects: projects::Projects::default(),
-        publications: publications::Publications::default(),
+        publications: publications::Publications::new(store, &options.metrics),
         doors: hall::Hall::new(store, &options.metrics, Arc::clone(&stopping)),
         registry: registry::Desk::default(),
         names,

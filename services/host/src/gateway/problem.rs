@@ -11,6 +11,9 @@ use serde_json::{Map, Value, json};
 /// What problem details are sent as.
 const MEDIA: &str = "application/problem+json";
 
+/// Seconds after which a caller who was turned away tries again: an append takes milliseconds.
+pub(super) const RETRY_AFTER: u64 = 1;
+
 /// Marks an answer that says by itself what is wrong, in the words of another API.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Answered;
@@ -87,6 +90,17 @@ impl Problem {
     pub fn unavailable(detail: impl Into<String>) -> Self {
         let status = StatusCode::SERVICE_UNAVAILABLE;
         Self::new(status, "unavailable", "The log is not available", detail)
+    }
+
+    /// More requests than are served at once.
+    pub fn busy(detail: impl Into<String>) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "busy",
+            "Too many requests at once",
+            detail,
+        )
+        .retry_after(RETRY_AFTER)
     }
 
     /// Says after how many seconds to try again.

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -16,14 +15,11 @@ use super::{Gateway, health, infer, metrics, models, origin, registry, sources};
 
 /// Requests at once: the log writes the appends of some tens together, and more would only wait, each with a thread
 /// and a body of up to 8 MiB.
-const MAX_REQUESTS: usize = 64;
+pub(super) const MAX_REQUESTS: usize = 64;
 
 /// How long a request may take: beyond the 10 s that a life-cycle request waits for its answer, and below the minute
 /// after which clients and proxies commonly give up without a word.
 const TIME: Duration = Duration::from_secs(30);
-
-/// Seconds after which a caller who was turned away tries again: an append takes milliseconds.
-const RETRY_AFTER: u64 = 1;
 
 /// Every door.
 pub(super) fn all(gateway: Arc<Gateway>) -> Router {
@@ -78,14 +74,7 @@ async fn limited(State(room): State<Arc<Semaphore>>, request: Request, next: Nex
         let detail = format!(
             "{MAX_REQUESTS} requests are under way; try again, and send many records a request"
         );
-        return Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "busy",
-            "Too many requests at once",
-            detail,
-        )
-        .retry_after(RETRY_AFTER)
-        .into_response();
+        return Problem::busy(detail).into_response();
     };
     match tokio::time::timeout(TIME, next.run(request)).await {
         Ok(response) => response,
@@ -95,7 +84,7 @@ async fn limited(State(room): State<Arc<Semaphore>>, request: Request, next: Nex
                 TIME.as_secs()
             );
             Problem::unavailable(detail)
-                .retry_after(RETRY_AFTER)
+                .retry_after(problem::RETRY_AFTER)
                 .into_response()
         }
     }

@@ -10,8 +10,8 @@ use mainstem_kernel::log::{CommitError, LogError};
 use serde_json::{Value, json};
 
 use super::body::{self, Media};
-use super::problem::{Problem, answer};
-use super::publications::{Refused, Taken};
+use super::problem::{Problem, answer, panicked};
+use super::publications::{NotTaken, Refused, Taken, rows};
 use super::routes::blocking;
 use super::{Gateway, actor, records};
 use crate::publisher::PublishError;
@@ -29,20 +29,21 @@ pub(super) async fn publish(
     actor::no_key(&head.headers)?;
     let media = body::media(&head.headers, &[Media::Json, Media::Lines])?;
     let body = body::read(&head.headers, body).await?;
-    let metrics = gateway.metrics.clone();
-    let label = [("source", source.clone())];
-    let taken = blocking(move || {
-        let project = gateway.projects.current(&gateway.store)?;
+    let (shared, name) = (Arc::clone(&gateway), source.clone());
+    // Read side by side; only the appends wait for each other.
+    let (project, rows, taken) = blocking(move || {
+        let project = shared.projects.current(&shared.store)?;
         let records = records::split(media, &body)?;
-        let published =
-            gateway
-                .publications
-                .publish(&gateway.store, &project, &source, &actor, &records);
-        published.map_err(problem)
+        let (rows, taken) = rows(&project, &name, &records).map_err(|error| problem(&error))?;
+        Ok((project, rows, taken))
     })
     .await?;
+    let publications = &gateway.publications;
+    let posted = publications.publish(&project, &source, &actor, rows);
+    let posted = posted.map_err(not_taken)?.await.map_err(|_| panicked())?;
+    posted.map_err(|error| problem(&error))?;
     // Of a source that exists: whoever posts to another has had a problem for an answer.
-    let http = metrics.http();
+    let (http, label) = (gateway.metrics.http(), [("source", source)]);
     http.accepted.get_or_create(&label).inc_by(taken.accepted);
     let rejected = http.rejected.get_or_create(&label);
     rejected.inc_by(taken.rejected.len() as u64);
@@ -79,8 +80,19 @@ fn told(taken: &Taken) -> Value {
     json!({"accepted": taken.accepted, "rejected": taken.rejected.len(), "rejects": rejects})
 }
 
-fn problem(error: PublishError) -> Problem {
-    match &error {
+fn not_taken(why: NotTaken) -> Problem {
+    match why {
+        NotTaken::Full => Problem::busy(
+            "the log is slow, and too many requests wait for it; try again, and send many records a request",
+        ),
+        NotTaken::Thread(error) => Problem::unavailable(format!(
+            "no thread can be started: {error}; allow this process more of them"
+        )),
+    }
+}
+
+fn problem(error: &PublishError) -> Problem {
+    match error {
         PublishError::UnknownSource { .. } => Problem::new(
             StatusCode::NOT_FOUND,
             "unknown-source",

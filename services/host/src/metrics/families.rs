@@ -141,6 +141,7 @@ pub(crate) struct Http {
     pub problems: Counters<1>,
     pub accepted: Counters<1>,
     pub rejected: Counters<1>,
+    pub appends: Counters<1>,
 }
 
 impl Http {
@@ -151,6 +152,7 @@ impl Http {
             problems: Family::default(),
             accepted: Family::default(),
             rejected: Family::default(),
+            appends: Family::default(),
         };
         let version = Gauges::<1>::default();
         let label = [("version", env!("CARGO_PKG_VERSION").to_owned())];
@@ -166,6 +168,9 @@ impl Http {
         to.register("source_records_accepted", help, http.accepted.clone());
         let help = "Records that were posted and are in the source's rejects";
         to.register("source_records_rejected", help, http.rejected.clone());
+        let help =
+            "Appends of posted records: one of all posts that came while another was under way";
+        to.register("source_appends", help, http.appends.clone());
         http
     }
 }

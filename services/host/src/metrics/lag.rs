@@ -3,8 +3,7 @@
 //! A position is that of the task's last turn, so what is read and not committed counts as waiting. On Kafka the ends of
 //! transactions take offsets too: a few offsets may be nothing else, and are looked at closely.
 
-use std::collections::BTreeMap;
-use std::ops::Range;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -115,21 +114,17 @@ fn read(
     let ids: Vec<&TaskId> = tasks.iter().map(|spec| &spec.id).collect();
     // The positions first: what is committed meanwhile is behind both.
     let turns = store.log.last_turns(&ids)?;
-    let mut ranges: BTreeMap<Partition, Range<u64>> = BTreeMap::new();
+    let inputs = tasks.iter().flat_map(|spec| &spec.inputs);
+    let inputs: BTreeSet<Partition> = inputs.map(|input| input.partition.clone()).collect();
+    let inputs: Vec<Partition> = inputs.into_iter().collect();
+    let ranges = inputs.iter().zip(reader.ranges(&inputs)?);
+    let ranges: BTreeMap<_, _> = ranges.collect();
     let mut found = Vec::new();
     for (spec, turn) in tasks.iter().zip(turns) {
         for partition in spec.inputs.iter().map(|input| &input.partition) {
-            let range = match ranges.get(partition) {
-                Some(range) => range.clone(),
-                None => {
-                    let range = match reader.range(partition) {
-                        // Somebody else's topic may be gone; the tasks that read it stand still and say so.
-                        Err(LogError::UnknownTopic(_)) => continue,
-                        range => range?,
-                    };
-                    ranges.insert(partition.clone(), range.clone());
-                    range
-                }
+            // Somebody else's topic may be gone; the tasks that read it stand still and say so.
+            let Some(Some(range)) = ranges.get(partition) else {
+                continue;
             };
             let next = turn.as_ref().and_then(|turn| position(turn, partition));
             let at = At {
@@ -162,12 +157,8 @@ fn without_markers(found: &mut [(At, u64)], reader: &mut dyn Reader) -> Result<(
         .iter()
         .map(|(at, _)| (at.partition.clone(), at.next))
         .collect();
-    if reader.are_at_end(&places)? {
-        near.iter_mut().for_each(|(_, lag)| *lag = 0);
-        return Ok(());
-    }
-    for (at, lag) in near {
-        if reader.at_end(&at.partition, at.next)? {
+    for ((_, lag), at_end) in near.iter_mut().zip(reader.which_are_at_end(&places)?) {
+        if at_end {
             *lag = 0;
         }
     }

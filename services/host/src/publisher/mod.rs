@@ -222,7 +222,7 @@ pub fn publish<R: BufRead>(store: &Store, input: Input<'_, R>) -> Result<Publish
     let (mut publication, rows) = open(store, input)?;
     let mut published = Published::default();
     for row in rows {
-        publication.put(row?, &mut published)?;
+        publication.put(&row?, &mut published)?;
         if publication.is_full() {
             publication.flush()?;
         }
@@ -265,7 +265,7 @@ pub fn publish_live<R: BufRead + Send + 'static>(
             }
             Err(RecvTimeoutError::Disconnected) => break,
         };
-        publication.put(row?, &mut published)?;
+        publication.put(&row?, &mut published)?;
         if publication.is_full() {
             publication.flush()?;
         }

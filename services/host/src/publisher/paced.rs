@@ -81,7 +81,7 @@ pub fn publish_paced<R: BufRead>(
                 pacer.open(source, i64::from(publication.number), until)?;
                 opened = Some(until);
             }
-            publication.put(row, &mut published)?;
+            publication.put(&row, &mut published)?;
             if publication.is_full() {
                 publication.flush()?;
                 if (pace.stop)() {

@@ -173,17 +173,17 @@ impl Publication {
     ///
     /// # Errors
     /// Where a reject cannot be encoded.
-    pub fn put(&mut self, row: Row, published: &mut Published) -> Result<(), PublishError> {
+    pub fn put(&mut self, row: &Row, published: &mut Published) -> Result<(), PublishError> {
         if self.holds(row.row) {
             published.skipped += 1;
             return Ok(());
         }
         self.buffered += 1;
-        match row.outcome {
+        match &row.outcome {
             Ok(good) => {
                 published.accepted += 1;
                 self.bytes += good.key.len() + good.body.len();
-                self.accept(row.row, &good);
+                self.accept(row.row, good);
             }
             Err(reject) => {
                 published.rejected += 1;
@@ -218,17 +218,17 @@ impl Publication {
             .push_value(Some(&good.key), write, headers);
     }
 
-    fn reject(&mut self, row: u64, line: u64, reject: Reject) -> Result<(), PublishError> {
+    fn reject(&mut self, row: u64, line: u64, reject: &Reject) -> Result<(), PublishError> {
         let event = Event::RecordRejected(RecordRejected {
             source: self.source_name.clone(),
             publication: i64::from(self.number),
             row: row as i64,
             line: line as i64,
-            bytes: reject.bytes,
+            bytes: reject.bytes.clone(),
             length: reject.length as i64,
             digest: reject.digest,
-            field: reject.field,
-            reason: reject.reason,
+            field: reject.field.clone(),
+            reason: reject.reason.clone(),
         });
         let id = EventId::row(self.source.number, self.number, row);
         let mut value = Vec::new();

@@ -8,6 +8,8 @@
 mod client;
 mod doors;
 mod http;
+mod kafka;
 mod models;
+mod posts;
 mod sources;
 mod world;

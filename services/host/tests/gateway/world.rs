@@ -1,19 +1,25 @@
-//! A shop: a log in a directory with a project, a model that says what its second feature says, and a gateway.
+//! A shop: a log in a directory, or on Kafka, with a project, a model that says what its second feature says, and a
+//! gateway.
 
 use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
 
+use mainstem_host::blobs::DirBlobs;
 use mainstem_host::gateway::{self, Handle, Options};
+use mainstem_host::store::Place;
 use mainstem_host::store::each_event;
 use mainstem_host::{Store, apply};
 use mainstem_kernel::Partition;
 use mainstem_kernel::pace::Pacer;
+use mainstem_log_kafka::KafkaLog;
 use mainstem_schemas::definition::Project;
 use mainstem_schemas::events::*;
 use mainstem_schemas::{Batch, Digest, Envelope, EventId, Millis};
 use tempfile::TempDir;
 
 pub struct Shop {
-    _dir: TempDir,
+    dir: TempDir,
     pub store: Store,
     pub project: Project,
 }
@@ -24,11 +30,26 @@ pub const NOON: Millis = Millis(1_000_000_000_000);
 impl Shop {
     /// With a clock of that kind.
     pub fn new(clock: &str) -> Self {
+        Shop::opened("shop", clock, |dir| Store::open(dir).unwrap())
+    }
+
+    /// The same on a Kafka, where a project has a name of its own.
+    pub fn on_kafka(bootstrap: &str, name: &str) -> Self {
+        Shop::opened(name, "stream", |dir| Store {
+            place: Place::kafka(bootstrap, name),
+            log: Arc::new(
+                KafkaLog::connect(mainstem_log_kafka::Options::new(bootstrap, name)).unwrap(),
+            ),
+            blobs: Arc::new(DirBlobs::open(&dir.join("blobs")).unwrap()),
+        })
+    }
+
+    fn opened(name: &str, clock: &str, open: impl FnOnce(&Path) -> Store) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path()).unwrap();
+        let store = open(dir.path());
         let text = format!(
             "
-project: shop
+project: {name}
 clock: {clock}
 partitions: 2
 sources:
@@ -70,10 +91,15 @@ models:
         });
         apply::apply(&store, &project, "test", NOON).unwrap();
         Shop {
-            _dir: dir,
+            dir,
             store,
             project,
         }
+    }
+
+    /// Where the embedded log lies.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     pub fn serve(&self) -> (Handle, SocketAddr) {
@@ -83,17 +109,18 @@ models:
     }
 
     pub fn tick(&self, time: Millis) {
-        let mut pacer = Pacer::new(self.store.log.as_ref(), "shop", Vec::new()).unwrap();
+        let mut pacer =
+            Pacer::new(self.store.log.as_ref(), &self.project.name, Vec::new()).unwrap();
         pacer.tick(time).unwrap();
     }
 
     pub fn at(&self, topic: &str, index: u32) -> Partition {
-        Partition::new(&format!("shop.{topic}"), index)
+        Partition::new(&format!("{}.{topic}", self.project.name), index)
     }
 
     /// Appends control events, as their room would.
     pub fn write(&self, topic: &str, events: impl IntoIterator<Item = Event>) {
-        let catalog = self.store.catalog("shop").unwrap();
+        let catalog = self.store.catalog(&self.project.name).unwrap();
         let mut batch = Batch::new();
         for (number, event) in events.into_iter().enumerate() {
             let mut value = Vec::new();
@@ -155,7 +182,7 @@ models:
 
     /// The events of a topic with their envelopes, over its partitions.
     pub fn events(&self, topic: &str) -> Vec<(Envelope, Event)> {
-        let catalog = self.store.catalog("shop").unwrap();
+        let catalog = self.store.catalog(&self.project.name).unwrap();
         let partitions = self.partitions(topic);
         let mut events = Vec::new();
         let mut reader = self.store.log.reader().unwrap();
@@ -189,7 +216,7 @@ models:
     }
 
     fn partitions(&self, topic: &str) -> u32 {
-        let name = format!("shop.{topic}");
+        let name = format!("{}.{topic}", self.project.name);
         self.store
             .log
             .topics()

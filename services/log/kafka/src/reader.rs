@@ -5,7 +5,7 @@
 //! no record asks for the end first, and then waits until a record comes or everything below that end is scanned. The
 //! end lies beyond the last record, after the transaction's marker: `scanned` counts markers and aborted records too.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -101,6 +101,22 @@ impl KafkaReader {
         }
         self.go(partition, from)?;
         Ok(true)
+    }
+
+    /// Those of the partitions that there are.
+    fn there<'a>(
+        &self,
+        partitions: impl IntoIterator<Item = &'a Partition>,
+    ) -> Result<Vec<Partition>, LogError> {
+        let mut there = Vec::new();
+        for partition in partitions {
+            match self.cluster.require(partition) {
+                Ok(()) => there.push(partition.clone()),
+                Err(LogError::UnknownTopic(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(there)
     }
 
     /// Lets librdkafka fetch from `from` on.
@@ -298,18 +314,34 @@ impl Reader for KafkaReader {
         Ok(true)
     }
 
+    /// Two requests for all of them.
+    fn which_are_at_end(&mut self, positions: &[(Partition, u64)]) -> Result<Vec<bool>, LogError> {
+        let partitions: BTreeSet<&Partition> = positions.iter().map(|(at, _)| at).collect();
+        let partitions: Vec<Partition> = partitions.into_iter().cloned().collect();
+        for partition in &partitions {
+            self.cluster.require(partition)?;
+        }
+        let written = self.cluster.offsets(&partitions, Offset::End, false)?;
+        let decided = self.cluster.offsets(&partitions, Offset::End, true)?;
+        let ends = partitions.iter().zip(written.into_iter().zip(decided));
+        let ends: BTreeMap<&Partition, (u64, u64)> = ends.collect();
+        let mut found = Vec::with_capacity(positions.len());
+        for (partition, offset) in positions {
+            let (written, decided) = ends.get(partition).copied().unwrap_or_default();
+            let at_end = *offset >= written
+                || (decided >= written
+                    && !(self.stand(partition, *offset)?
+                        && self.take_until(partition, written)?));
+            found.push(at_end);
+        }
+        Ok(found)
+    }
+
     fn look(&mut self, stages: &[Vec<Partition>]) -> Result<(), LogError> {
         self.looked.clear();
         for stage in stages {
             // One that does not exist is its reader's trouble, not the others'.
-            let mut there = Vec::with_capacity(stage.len());
-            for partition in stage {
-                match self.cluster.require(partition) {
-                    Ok(()) => there.push(partition.clone()),
-                    Err(LogError::UnknownTopic(_)) => {}
-                    Err(error) => return Err(error),
-                }
-            }
+            let there = self.there(stage)?;
             there.iter().for_each(|partition| self.watch.add(partition));
             let ends = self.cluster.offsets(&there, Offset::End, true)?;
             self.looked.extend(there.into_iter().zip(ends));
@@ -321,6 +353,22 @@ impl Reader for KafkaReader {
         self.cluster.require(partition)?;
         let start = self.cluster.start(partition)?;
         Ok(start..self.cluster.end(partition, true)?.max(start))
+    }
+
+    /// Two requests for all of them.
+    fn ranges(&mut self, partitions: &[Partition]) -> Result<Vec<Option<Range<u64>>>, LogError> {
+        // A broker refuses a request that names a partition twice.
+        let once: BTreeSet<&Partition> = partitions.iter().collect();
+        let there = self.there(once)?;
+        let starts = self.cluster.offsets(&there, Offset::Beginning, true)?;
+        let ends = self.cluster.offsets(&there, Offset::End, true)?;
+        let found = there.iter().zip(starts.into_iter().zip(ends));
+        let found: BTreeMap<&Partition, (u64, u64)> = found.collect();
+        let range = |partition| {
+            let (start, end) = found.get(partition)?;
+            Some(*start..*end.max(start))
+        };
+        Ok(partitions.iter().map(range).collect())
     }
 }
 

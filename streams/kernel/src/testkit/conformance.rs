@@ -148,6 +148,10 @@ pub const ALL: &[(&str, Case)] = &[
     ),
     ("the_end_is_told", retention::the_end_is_told),
     (
+        "one_look_at_many_says_what_many_looks_say",
+        retention::one_look_at_many_says_what_many_looks_say,
+    ),
+    (
         "what_is_forgotten_is_out_of_range",
         retention::what_is_forgotten_is_out_of_range,
     ),

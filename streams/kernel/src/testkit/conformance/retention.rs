@@ -36,6 +36,53 @@ pub(super) fn the_end_is_told(fixture: &Fixture<'_>) {
     assert!(reader.range(&desk.at("records", 0)).unwrap().is_empty());
 }
 
+pub(super) fn one_look_at_many_says_what_many_looks_say(fixture: &Fixture<'_>) {
+    let desk = Desk::new(fixture, "looks", &[("records", 3)]);
+    let mut writer = desk.log.writer(&desk.name("writer")).unwrap();
+    for name in ["a", "b", "c"] {
+        let both = [0, 2].map(|index| (desk.at("records", index), batch(&[name])));
+        writer.append(&both).unwrap();
+    }
+    let forgotten = desk.read(&desk.at("records", 2)).offsets()[1];
+    desk.log
+        .truncate(&desk.at("records", 2), forgotten)
+        .unwrap();
+    let mut reader = fixture.open().reader().unwrap();
+    let known = [2, 0, 1].map(|index| desk.at("records", index));
+    let ranges = known.each_ref().map(|at| reader.range(at).unwrap());
+    // The same one twice, and some that there are not.
+    let asked = [
+        known[0].clone(),
+        desk.at("nowhere", 0),
+        known[1].clone(),
+        known[2].clone(),
+        known[1].clone(),
+        desk.at("records", 3),
+    ];
+    let [two, nought, one] = ranges.clone().map(Some);
+    let want = [two, None, nought.clone(), one, nought, None];
+    assert_eq!(reader.ranges(&asked).unwrap(), want);
+    assert_eq!(reader.ranges(&[]).unwrap(), []);
+
+    let all = desk.read(&known[1]);
+    let places = [
+        (known[1].clone(), all.offsets()[2]),
+        (known[0].clone(), ranges[0].end),
+        (known[1].clone(), all.offsets()[2] + 1),
+        (known[1].clone(), all.offsets()[0]),
+        (known[2].clone(), 0),
+    ];
+    let want = [false, true, true, false, true];
+    assert_eq!(reader.which_are_at_end(&places).unwrap(), want);
+    let single = places
+        .each_ref()
+        .map(|(at, offset)| reader.at_end(at, *offset).unwrap());
+    assert_eq!(single, want);
+    let unknown = [places[1].clone(), (desk.at("nowhere", 0), 0)];
+    let want = LogError::UnknownTopic(desk.at("nowhere", 0));
+    assert_eq!(reader.which_are_at_end(&unknown), Err(want));
+}
+
 pub(super) fn what_is_forgotten_is_out_of_range(fixture: &Fixture<'_>) {
     let desk = Desk::new(fixture, "forgotten", &[("records", 2)]);
     let at = desk.at("records", 0);
