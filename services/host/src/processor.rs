@@ -201,6 +201,7 @@ fn work(
         told.tell(&progress.stopped);
         // Tasks that stand still hold nobody back who has work.
         match (progress.commits, progress.stopped.is_empty()) {
+            _ if crew.is_at_work() => {}
             (0, true) => {
                 store.log.wait(seen, IDLE);
             }

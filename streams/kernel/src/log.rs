@@ -275,6 +275,20 @@ pub trait Worker: Send {
     /// # Errors
     /// [`CommitError`], by what the worker must do.
     fn commit(&mut self, commits: &[Commit]) -> Result<(), CommitError>;
+
+    /// Begins to commit, and says how it ended; nothing where that takes its time: then [`Worker::end`] says so, before
+    /// anything else is committed.
+    fn begin(&mut self, commits: &Arc<Vec<Commit>>) -> Option<Result<(), CommitError>> {
+        Some(self.commit(commits))
+    }
+
+    /// Waits for the end of what was begun.
+    ///
+    /// # Errors
+    /// As [`Worker::commit`].
+    fn end(&mut self) -> Result<(), CommitError> {
+        Ok(())
+    }
 }
 
 /// Why nothing is known to have been committed, by what the caller must do.

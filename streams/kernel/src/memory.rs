@@ -202,6 +202,7 @@ impl Log for MemoryLog {
             name: name.into(),
             epoch: *epoch,
             owned: Vec::new(),
+            begun: Arc::default(),
         }))
     }
 
@@ -321,6 +322,8 @@ struct MemoryWorker {
     name: String,
     epoch: u64,
     owned: Vec<TaskId>,
+    /// What was begun: it is written at its end, as late as may be.
+    begun: Arc<Vec<Commit>>,
 }
 
 impl Worker for MemoryWorker {
@@ -371,6 +374,16 @@ impl Worker for MemoryWorker {
                 _ => state.take(commits, &self.owner()),
             }
         })
+    }
+
+    fn begin(&mut self, commits: &Arc<Vec<Commit>>) -> Option<Result<(), CommitError>> {
+        self.begun = Arc::clone(commits);
+        None
+    }
+
+    fn end(&mut self) -> Result<(), CommitError> {
+        let begun = std::mem::take(&mut self.begun);
+        self.commit(&begun)
     }
 }
 

@@ -4,7 +4,8 @@
 //! what is outstanding is performed again under the same attempt, once everything that waited has been folded: the
 //! outcome may be among it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use mainstem_schemas::events::Event;
 use mainstem_schemas::partition::partition_of;
@@ -60,13 +61,13 @@ pub type Factory = dyn Fn(&TaskSpec) -> Option<Box<dyn Task>> + Send + Sync;
 /// What a worker is built of.
 pub struct Parts {
     /// The log.
-    pub log: std::sync::Arc<dyn Log>,
+    pub log: Arc<dyn Log>,
     /// Looks models and profiles up.
-    pub resolver: std::sync::Arc<dyn Resolver>,
+    pub resolver: Arc<dyn Resolver>,
     /// Snapshots.
-    pub blobs: std::sync::Arc<dyn Blobs>,
+    pub blobs: Arc<dyn Blobs>,
     /// Machines by task.
-    pub factory: std::sync::Arc<Factory>,
+    pub factory: Arc<Factory>,
     /// How much a task takes at once.
     pub limit: FetchLimit,
     /// How often a task's state is stored.
@@ -121,12 +122,14 @@ pub struct Crew<A: Actuator> {
     /// What several tasks take is read once.
     reader: CachedReader<Box<dyn Reader>>,
     actuator: A,
-    observer: std::sync::Arc<dyn Observer>,
+    observer: Arc<dyn Observer>,
     owned: BTreeMap<TaskId, Owned>,
     /// Owned and to be restored.
     waiting: BTreeMap<TaskId, TaskSpec>,
-    /// Sealed and not known to be written.
-    pending: Vec<Commit>,
+    /// Sealed and not known to be written, in the order of their commits: two at most.
+    pending: VecDeque<Arc<Vec<Commit>>>,
+    /// Whether the log has begun to write the first of them.
+    under_way: bool,
     /// The task that takes its turn first on the next step; else the first by name.
     first: Option<TaskId>,
     /// Steps that go by the last look at the inputs' ends.
@@ -147,10 +150,11 @@ impl<A: Actuator> Crew<A> {
             worker,
             reader,
             actuator,
-            observer: std::sync::Arc::new(()),
+            observer: Arc::new(()),
             owned,
             waiting,
-            pending: Vec::new(),
+            pending: VecDeque::new(),
+            under_way: false,
             first: None,
             steps: 0,
         })
@@ -158,7 +162,7 @@ impl<A: Actuator> Crew<A> {
 
     /// Tells somebody what it does.
     #[must_use]
-    pub fn observed_by(mut self, observer: std::sync::Arc<dyn Observer>) -> Self {
+    pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observer = observer;
         self
     }
@@ -168,52 +172,116 @@ impl<A: Actuator> Crew<A> {
         self.owned.keys()
     }
 
+    /// Whether the log has not written yet what was sealed: the next step has something to do.
+    pub fn is_at_work(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     /// Changes how much a task takes at once.
     pub fn set_limit(&mut self, limit: FetchLimit) {
         self.parts.limit = limit;
     }
 
-    /// One step: take what changed hands, restore, take turns, commit, act.
+    /// One step: take what changed hands, restore, take turns, commit, act. A worker that is behind takes its next turns
+    /// while the log writes the last ones, and acts once it has caught up.
     ///
     /// # Errors
-    /// [`CommitError`] other than an abort: the caller joins again.
+    /// [`CommitError`] other than an abort: the next step begins with the last turns that are in the log.
     pub fn step(&mut self, tasks: &[TaskSpec]) -> Result<Progress, CommitError> {
         let mut progress = Progress::default();
         let assignment = self.worker.assign(tasks)?;
+        // Whatever changes, it is known by then what the log has.
+        if self.changes(&assignment, tasks) && !self.settle(tasks, &mut progress)? {
+            return Ok(progress);
+        }
         self.change_hands(&assignment, tasks);
         if !self.waiting.is_empty() {
             // A restore reads beyond what was seen before.
             self.look_away()?;
             self.restore(&mut progress);
         }
+        if self.pending.len() <= usize::from(self.under_way) {
+            self.take_step(&mut progress)?;
+        }
+        if !self.settle(tasks, &mut progress)? || !self.begin(tasks, &mut progress)? {
+            return Ok(progress);
+        }
+        let goes_on = self.steps > 0;
+        if !goes_on && !self.settle(tasks, &mut progress)? {
+            return Ok(progress);
+        }
         if self.pending.is_empty() {
-            if self.steps == 0 {
-                self.reader.look(&self.stages())?;
-                self.steps = STEPS_A_LOOK;
-            }
-            self.steps -= 1;
-            self.take_turns(&mut progress);
-            if self.steps == 0 || !self.is_behind() {
-                self.look_away()?;
-            }
-            self.take_outcomes();
+            self.act();
         }
-        if !self.pending.is_empty() {
-            match commit(self.worker.as_mut(), &self.pending, self.observer.as_ref()) {
-                Ok(()) => progress.commits = std::mem::take(&mut self.pending).len(),
-                // Still the owner: the same again on the next step.
-                Err(CommitError::Aborted(_)) => return Ok(progress),
-                Err(CommitError::Log(LogError::TooLarge { .. })) => {
-                    self.commit_apart(tasks, &mut progress)?;
-                }
-                Err(error) => {
-                    self.forget(tasks);
-                    return Err(error);
-                }
-            }
-        }
-        self.act();
         Ok(progress)
+    }
+
+    fn take_step(&mut self, progress: &mut Progress) -> Result<(), LogError> {
+        if self.steps == 0 {
+            self.reader.look(&self.stages())?;
+            self.steps = STEPS_A_LOOK;
+        }
+        self.steps -= 1;
+        let mut commits = self.take_turns(progress);
+        if self.steps == 0 || !self.is_behind() {
+            self.look_away()?;
+        }
+        commits.extend(self.take_outcomes());
+        if !commits.is_empty() {
+            self.pending.push_back(Arc::new(commits));
+        }
+        Ok(())
+    }
+
+    /// Has the log begin with what waits first; says whether the step goes on.
+    fn begin(&mut self, tasks: &[TaskSpec], progress: &mut Progress) -> Result<bool, CommitError> {
+        let Some(first) = self.pending.front() else {
+            return Ok(true);
+        };
+        self.observer.committing();
+        match self.worker.begin(first) {
+            Some(ended) => self.ended(ended, tasks, progress),
+            None => {
+                self.under_way = true;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Waits for what is under way; says whether the step goes on.
+    fn settle(&mut self, tasks: &[TaskSpec], progress: &mut Progress) -> Result<bool, CommitError> {
+        if !std::mem::take(&mut self.under_way) {
+            return Ok(true);
+        }
+        let ended = self.worker.end();
+        self.ended(ended, tasks, progress)
+    }
+
+    fn ended(
+        &mut self,
+        ended: Result<(), CommitError>,
+        tasks: &[TaskSpec],
+        progress: &mut Progress,
+    ) -> Result<bool, CommitError> {
+        let Err(error) = ended else {
+            if let Some(commits) = self.pending.pop_front() {
+                self.observer.committed(&commits);
+                progress.commits += commits.len();
+            }
+            return Ok(true);
+        };
+        self.observer.refused(&error);
+        match error {
+            // Still the owner: the same again on the next step.
+            CommitError::Aborted(_) => Ok(false),
+            CommitError::Log(LogError::TooLarge { .. }) => {
+                self.commit_apart(tasks, progress).map(|()| true)
+            }
+            error => {
+                self.forget(tasks);
+                Err(error)
+            }
+        }
     }
 
     /// The next step looks at the ends anew.
@@ -234,20 +302,28 @@ impl<A: Actuator> Crew<A> {
         tasks: &[TaskSpec],
         progress: &mut Progress,
     ) -> Result<(), CommitError> {
-        while !self.pending.is_empty() {
-            let one = &self.pending[..1];
+        let Some(first) = self.pending.pop_front() else {
+            return Ok(());
+        };
+        let mut left = VecDeque::from(Arc::unwrap_or_clone(first));
+        while let Some(one) = left.front() {
+            let one = std::slice::from_ref(one);
             match commit(self.worker.as_mut(), one, self.observer.as_ref()) {
                 Ok(()) => {
-                    self.pending.remove(0);
+                    left.pop_front();
                     progress.commits += 1;
                 }
-                Err(CommitError::Aborted(_)) => return Ok(()),
+                Err(CommitError::Aborted(_)) => {
+                    self.pending.push_front(Arc::new(left.into()));
+                    return Ok(());
+                }
                 Err(CommitError::Log(error @ LogError::TooLarge { .. })) => {
-                    let Commit { task, .. } = self.pending.remove(0);
+                    let task = one[0].task.clone();
                     if let Some(owned) = self.owned.remove(&task) {
                         self.waiting.insert(task.clone(), owned.runner.spec.clone());
                     }
-                    self.pending.retain(|commit| commit.task != task);
+                    left.retain(|commit| commit.task != task);
+                    self.drop_commits(&task);
                     progress.stopped.push(TaskError::Log {
                         task: task.0,
                         error,
@@ -262,6 +338,25 @@ impl<A: Actuator> Crew<A> {
         Ok(())
     }
 
+    /// Drops what a task has sealed and the log has not.
+    fn drop_commits(&mut self, task: &TaskId) {
+        for commits in &mut self.pending {
+            if commits.iter().any(|commit| commit.task == *task) {
+                Arc::make_mut(commits).retain(|commit| commit.task != *task);
+            }
+        }
+        self.pending.retain(|commits| !commits.is_empty());
+    }
+
+    /// Whether tasks change: hands, or what they are.
+    fn changes(&self, assignment: &Assignment, tasks: &[TaskSpec]) -> bool {
+        let other = |spec: &TaskSpec| {
+            let owned = self.owned.get(&spec.id);
+            owned.is_some_and(|owned| owned.runner.spec != *spec)
+        };
+        *assignment != Assignment::default() || !self.waiting.is_empty() || tasks.iter().any(other)
+    }
+
     fn change_hands(&mut self, assignment: &Assignment, tasks: &[TaskSpec]) {
         if *assignment != Assignment::default() {
             let (gained, lost) = (&assignment.gained, &assignment.lost);
@@ -270,7 +365,7 @@ impl<A: Actuator> Crew<A> {
         for lost in &assignment.lost {
             self.owned.remove(lost);
             self.waiting.remove(lost);
-            self.pending.retain(|commit| commit.task != *lost);
+            self.drop_commits(lost);
         }
         for gained in &assignment.gained {
             self.owned.remove(gained);
@@ -284,7 +379,7 @@ impl<A: Actuator> Crew<A> {
             let known = owned.or_else(|| self.waiting.get(&spec.id));
             if known.is_some_and(|known| known != spec) {
                 self.owned.remove(&spec.id);
-                self.pending.retain(|commit| commit.task != spec.id);
+                self.drop_commits(&spec.id);
                 self.waiting.insert(spec.id.clone(), spec.clone());
             }
         }
@@ -356,8 +451,8 @@ impl<A: Actuator> Crew<A> {
         stages.map(|stage| stage.into_iter().collect()).collect()
     }
 
-    fn take_turns(&mut self, progress: &mut Progress) {
-        let mut bytes = 0;
+    fn take_turns(&mut self, progress: &mut Progress) -> Vec<Commit> {
+        let (mut commits, mut bytes) = (Vec::new(), 0);
         let mut stopped = Vec::new();
         // Tasks that follow one lead partition take the same records one after the other. Where the last step had no room
         // for all, this one begins with those that it left out.
@@ -385,7 +480,7 @@ impl<A: Actuator> Crew<A> {
                         .iter()
                         .map(|(_, batch)| batch.bytes())
                         .sum::<usize>();
-                    self.pending.push(commit);
+                    commits.push(commit);
                 }
                 Err(error) => {
                     stopped.push((id.clone(), owned.runner.spec.clone()));
@@ -397,19 +492,22 @@ impl<A: Actuator> Crew<A> {
             self.owned.remove(&id);
             self.waiting.insert(id, spec);
         }
+        commits
     }
 
-    fn take_outcomes(&mut self) {
+    fn take_outcomes(&mut self) -> Vec<Commit> {
+        let mut commits = Vec::new();
         for outcome in self.actuator.outcomes() {
             // A task that moved on to another worker is asked again there, under the same attempt.
             if self.owned.contains_key(&outcome.task) {
-                self.pending.push(Commit {
+                commits.push(Commit {
                     task: outcome.task,
                     turn: None,
                     outputs: outcome.records,
                 });
             }
         }
+        commits
     }
 
     fn act(&mut self) {

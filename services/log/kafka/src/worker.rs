@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use mainstem_kernel::log::{
     Assignment, Commit, CommitError, LogError, Partition, TopicSpec, Worker,
@@ -15,7 +16,7 @@ use mainstem_schemas::partition::partition_of;
 use mainstem_schemas::{Batch, topics};
 
 use crate::cluster::Cluster;
-use crate::producer::Transactions;
+use crate::producer::{Sent, Transactions};
 use crate::room::{Hands, Hung, Lead, Room};
 use crate::turns::Turns;
 use crate::watch::Watch;
@@ -29,12 +30,20 @@ pub(crate) struct KafkaWorker {
     cluster: Arc<Cluster>,
     watch: Arc<Watch>,
     turns: Arc<Turns>,
-    transactions: Transactions,
+    /// Away with the thread that commits, while one does.
+    transactions: Option<Transactions>,
+    under_way: Option<UnderWay>,
     /// By the group's name.
     rooms: BTreeMap<String, Room>,
     owned: BTreeMap<TaskId, Place>,
     /// A commit was refused, or its end is unknown: what is still ours is taken up anew.
     fenced: bool,
+}
+
+/// A commit that a thread of its own brings to its end.
+struct UnderWay {
+    thread: JoinHandle<(Transactions, Result<(), CommitError>)>,
+    leads: BTreeMap<Place, Lead>,
 }
 
 /// A lead partition in a group.
@@ -57,7 +66,8 @@ impl KafkaWorker {
         name: &str,
     ) -> Result<Self, LogError> {
         Ok(KafkaWorker {
-            transactions: transactions(&cluster, name)?,
+            transactions: Some(transactions(&cluster, name)?),
+            under_way: None,
             name: name.to_owned(),
             cluster,
             watch,
@@ -71,8 +81,9 @@ impl KafkaWorker {
     /// A producer that writes nothing any more is replaced. Names are unique among live workers: what fenced it is a
     /// transaction that took too long, and whatever it left open is aborted. What the offsets say then decides.
     fn renew(&mut self) -> Result<(), LogError> {
-        if self.transactions.is_spent() {
-            self.transactions = transactions(&self.cluster, &self.name)?;
+        let usable = |transactions: &Transactions| !transactions.is_spent();
+        if self.under_way.is_none() && !self.transactions.as_ref().is_some_and(usable) {
+            self.transactions = Some(transactions(&self.cluster, &self.name)?);
             self.rooms.values_mut().for_each(Room::doubt);
         }
         Ok(())
@@ -206,18 +217,74 @@ impl Worker for KafkaWorker {
     }
 
     fn commit(&mut self, commits: &[Commit]) -> Result<(), CommitError> {
+        let (leads, sent) = self.prepare(commits)?;
+        let mut transactions = self.transactions.take().ok_or_else(lost)?;
+        let committed = transactions.commit(&records(commits), &sent);
+        self.transactions = Some(transactions);
+        self.ended(committed, leads)
+    }
+
+    fn begin(&mut self, commits: &Arc<Vec<Commit>>) -> Option<Result<(), CommitError>> {
+        let (leads, sent) = match self.prepare(commits) {
+            Ok(prepared) => prepared,
+            Err(refused) => return Some(Err(refused)),
+        };
+        let Some(mut transactions) = self.transactions.take() else {
+            return Some(Err(lost()));
+        };
+        let commits = Arc::clone(commits);
+        let thread = std::thread::Builder::new().name("commit".into());
+        let thread = thread.spawn(move || {
+            let committed = transactions.commit(&records(&commits), &sent);
+            (transactions, committed)
+        });
+        match thread {
+            Ok(thread) => self.under_way = Some(UnderWay { thread, leads }),
+            // The producer went with the thread that could not be had.
+            Err(_) => return Some(self.ended(Err(lost()), leads)),
+        }
+        None
+    }
+
+    fn end(&mut self) -> Result<(), CommitError> {
+        let Some(UnderWay { thread, leads }) = self.under_way.take() else {
+            return Ok(());
+        };
+        let committed = match thread.join() {
+            Ok((transactions, committed)) => {
+                self.transactions = Some(transactions);
+                committed
+            }
+            Err(_) => Err(lost()),
+        };
+        self.ended(committed, leads)
+    }
+}
+
+impl KafkaWorker {
+    /// What a commit makes of the leads, and what is sent of it.
+    fn prepare(
+        &self,
+        commits: &[Commit],
+    ) -> Result<(BTreeMap<Place, Lead>, Vec<Sent>), CommitError> {
         let mut leads: BTreeMap<Place, Lead> = BTreeMap::new();
         for commit in commits {
             self.plan(commit, &mut leads)?;
         }
-        let records: Vec<&(Partition, Batch)> =
-            commits.iter().flat_map(|commit| &commit.outputs).collect();
         let mut sent = Vec::new();
         for (group, room) in &self.rooms {
             let here = leads.iter().filter(|(place, _)| place.group == *group);
             sent.extend(room.sent(here.map(|(place, lead)| (&place.lead, lead)))?);
         }
-        let committed = self.transactions.commit(&records, &sent);
+        Ok((leads, sent))
+    }
+
+    /// Takes notice of how a commit ended.
+    fn ended(
+        &mut self,
+        committed: Result<(), CommitError>,
+        leads: BTreeMap<Place, Lead>,
+    ) -> Result<(), CommitError> {
         match &committed {
             Ok(()) => {
                 for (place, lead) in leads {
@@ -235,4 +302,13 @@ impl Worker for KafkaWorker {
         }
         committed
     }
+}
+
+fn records(commits: &[Commit]) -> Vec<&(Partition, Batch)> {
+    commits.iter().flat_map(|commit| &commit.outputs).collect()
+}
+
+/// The producer went down with the thread that had it.
+fn lost() -> CommitError {
+    CommitError::Unknown("the thread that committed has ended".into())
 }

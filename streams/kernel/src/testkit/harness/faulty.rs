@@ -1,6 +1,7 @@
 //! A log that fails by plan.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mainstem_schemas::Batch;
@@ -30,6 +31,7 @@ impl Faulty {
             at: self.log.seen() as usize,
             aborts: 0,
             planted: self.planted,
+            begun: Arc::default(),
         }))
     }
 }
@@ -111,6 +113,7 @@ struct FaultyWorker {
     at: usize,
     aborts: u32,
     planted: Planted,
+    begun: Arc<Vec<Commit>>,
 }
 
 impl Worker for FaultyWorker {
@@ -153,6 +156,16 @@ impl Worker for FaultyWorker {
                 self.worker.commit(commits)
             }
         }
+    }
+
+    fn begin(&mut self, commits: &Arc<Vec<Commit>>) -> Option<Result<(), CommitError>> {
+        self.begun = Arc::clone(commits);
+        None
+    }
+
+    fn end(&mut self) -> Result<(), CommitError> {
+        let begun = std::mem::take(&mut self.begun);
+        self.commit(&begun)
     }
 }
 
