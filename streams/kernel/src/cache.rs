@@ -189,12 +189,20 @@ where
         self.reader.are_at_end(positions)
     }
 
+    fn which_are_at_end(&mut self, positions: &[(Partition, u64)]) -> Result<Vec<bool>, LogError> {
+        self.reader.which_are_at_end(positions)
+    }
+
     fn look(&mut self, stages: &[Vec<Partition>]) -> Result<(), LogError> {
         self.reader.look(stages)
     }
 
     fn range(&mut self, partition: &Partition) -> Result<Range<u64>, LogError> {
         self.reader.range(partition)
+    }
+
+    fn ranges(&mut self, partitions: &[Partition]) -> Result<Vec<Option<Range<u64>>>, LogError> {
+        self.reader.ranges(partitions)
     }
 }
 

@@ -202,10 +202,9 @@ impl<'a> Pacer<'a> {
     }
 
     fn ends(&mut self) -> Result<Vec<u64>, PaceError> {
-        self.watched
-            .iter()
-            .map(|partition| Ok(self.reader.range(partition)?.end))
-            .collect()
+        let ranges = self.reader.ranges(&self.watched)?;
+        let end = |range: Option<std::ops::Range<u64>>| range.map_or(0, |range| range.end);
+        Ok(ranges.into_iter().map(end).collect())
     }
 
     /// Whether anything was written to what is watched: an aborted transaction moves an end, too, and writes nothing.

@@ -25,6 +25,9 @@ pub const ROUNDS: u32 = 6;
 /// Numbers of a round, per partition.
 pub const NUMBERS: u32 = 30;
 
+/// Records that the two workers' tasks take in a turn at most.
+pub const TAKEN: [usize; 2] = [7, 19];
+
 pub fn at(topic: &str, index: u32) -> Partition {
     Partition::new(&format!("{PROJECT}.{topic}"), index)
 }
@@ -127,7 +130,7 @@ pub fn fill(dir: &Path) -> Digest {
         .append(&[(at("outcomes", 0), outcome(model))])
         .unwrap();
     // Two workers share the tasks, with runs of different lengths.
-    let mut crews = [7, 19].map(|records| crew(dir, records));
+    let mut crews = TAKEN.map(|records| crew(dir, records));
     let (specs, mut reader) = (specs(), log.reader().unwrap());
     for round in 0..ROUNDS {
         for index in 0..2 {
