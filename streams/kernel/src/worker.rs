@@ -190,11 +190,15 @@ impl<A: Actuator> Crew<A> {
     pub fn step(&mut self, tasks: &[TaskSpec]) -> Result<Progress, CommitError> {
         let mut progress = Progress::default();
         let assignment = self.worker.assign(tasks)?;
-        // Whatever changes, it is known by then what the log has.
-        if self.changes(&assignment, tasks) && !self.settle(tasks, &mut progress)? {
+        // Whatever changes, it is known by then what the log has; and it changes however that ended.
+        let settled = match self.changes(&assignment, tasks) {
+            true => self.settle(tasks, &mut progress),
+            false => Ok(true),
+        };
+        self.change_hands(&assignment, tasks);
+        if !settled? {
             return Ok(progress);
         }
-        self.change_hands(&assignment, tasks);
         if !self.waiting.is_empty() {
             // A restore reads beyond what was seen before.
             self.look_away()?;
@@ -223,12 +227,12 @@ impl<A: Actuator> Crew<A> {
         }
         self.steps -= 1;
         let mut commits = self.take_turns(progress);
-        if self.steps == 0 || !self.is_behind() {
-            self.look_away()?;
-        }
         commits.extend(self.take_outcomes());
         if !commits.is_empty() {
             self.pending.push_back(Arc::new(commits));
+        }
+        if self.steps == 0 || !self.is_behind() {
+            self.look_away()?;
         }
         Ok(())
     }

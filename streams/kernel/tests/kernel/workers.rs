@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use mainstem_kernel::known::Nothing;
-use mainstem_kernel::log::{FetchLimit, Log, LogError, Partition, Reader};
+use mainstem_kernel::log::{CommitError, FetchLimit, Log, LogError, Partition, Reader};
 use mainstem_kernel::machine::Context;
 use mainstem_kernel::memory::MemoryLog;
 use mainstem_kernel::rounds::Frame;
@@ -84,6 +84,48 @@ fn a_commit_that_is_too_large_stops_its_own_task_alone() {
     let mut reader = log.clone();
     assert_eq!(reader.range(&at("sums")).unwrap(), 0..2);
     assert_eq!(reader.range(&at("noise")).unwrap(), 0..0);
+}
+
+/// The commit that is under way as tasks change hands is refused as a whole: the worker drops what it lost all the same,
+/// and what is left goes on.
+#[test]
+fn tasks_change_hands_also_where_what_is_under_way_is_refused() {
+    let log = log_of(&["numbers", "sums"]);
+    append(&log, "numbers", numbers((0..40).map(f64::from), 1));
+    let reads = || vec![input("numbers", Mode::Immediate)];
+    let tasks = ["sum/a/0", "sum/b/0"].map(|id| spec(id, reads(), &["sums"]));
+    let crew = |name: &str| {
+        let parts = Parts {
+            log: Arc::new(log.clone()),
+            resolver: Arc::new(Nothing),
+            blobs: Arc::new(MemoryBlobs::default()),
+            factory: Arc::new(|spec: &TaskSpec| {
+                let bug = Bug::Nothing;
+                Some(Box::new(Frame::new(Summing { bug }, spec.clone())))
+            }),
+            limit: FetchLimit {
+                records: 2,
+                ..FetchLimit::default()
+            },
+            snapshots: SnapshotEvery::default(),
+        };
+        Crew::join(parts, name, Inert).unwrap()
+    };
+    let mut first = crew("first");
+    first.step(&tasks).unwrap();
+    while !first.is_at_work() {
+        first.step(&tasks).unwrap();
+    }
+    let mut second = crew("second");
+    let refused = first.step(&tasks).unwrap_err();
+    assert!(matches!(refused, CommitError::Fenced(_)), "{refused}");
+    for _ in 0..60 {
+        first.step(&tasks).unwrap();
+        second.step(&tasks).unwrap();
+    }
+    assert_eq!((first.tasks().count(), second.tasks().count()), (1, 1));
+    let mut reader = log.clone();
+    assert_eq!(reader.range(&at("sums")).unwrap(), 0..80);
 }
 
 /// Hands out one record at a time, as a log may that has fetched no more yet.
