@@ -176,7 +176,9 @@ where
         match self.chunk(partition, from, limit)? {
             Some(chunk) if chunk.is_just(from, limit) => *into = Arc::clone(&chunk.records),
             Some(chunk) => chunk.hand_out(from, limit, Fetched::emptied(into)),
-            None => Fetched::emptied(into).clear(),
+            None => {
+                Fetched::emptied(into);
+            }
         }
         Ok(())
     }

@@ -4,6 +4,8 @@
 //! what is outstanding is performed again under the same attempt, once everything that waited has been folded: the
 //! outcome may be among it.
 
+mod commits;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -23,6 +25,8 @@ use crate::outbox::Fault;
 use crate::restore::{Sources, restore};
 use crate::runner::{Blobs, Runner, SnapshotEvery, TaskError};
 use crate::task::{Task, TaskId, TaskSpec, rank};
+
+pub use commits::commit;
 
 /// What brings effects about. It may take its time: outcomes come later.
 pub trait Actuator: Send {
@@ -237,57 +241,6 @@ impl<A: Actuator> Crew<A> {
         Ok(())
     }
 
-    /// Has the log begin with what waits first; says whether the step goes on.
-    fn begin(&mut self, tasks: &[TaskSpec], progress: &mut Progress) -> Result<bool, CommitError> {
-        let Some(first) = self.pending.front() else {
-            return Ok(true);
-        };
-        self.observer.committing();
-        match self.worker.begin(first) {
-            Some(ended) => self.ended(ended, tasks, progress),
-            None => {
-                self.under_way = true;
-                Ok(true)
-            }
-        }
-    }
-
-    /// Waits for what is under way; says whether the step goes on.
-    fn settle(&mut self, tasks: &[TaskSpec], progress: &mut Progress) -> Result<bool, CommitError> {
-        if !std::mem::take(&mut self.under_way) {
-            return Ok(true);
-        }
-        let ended = self.worker.end();
-        self.ended(ended, tasks, progress)
-    }
-
-    fn ended(
-        &mut self,
-        ended: Result<(), CommitError>,
-        tasks: &[TaskSpec],
-        progress: &mut Progress,
-    ) -> Result<bool, CommitError> {
-        let Err(error) = ended else {
-            if let Some(commits) = self.pending.pop_front() {
-                self.observer.committed(&commits);
-                progress.commits += commits.len();
-            }
-            return Ok(true);
-        };
-        self.observer.refused(&error);
-        match error {
-            // Still the owner: the same again on the next step.
-            CommitError::Aborted(_) => Ok(false),
-            CommitError::Log(LogError::TooLarge { .. }) => {
-                self.commit_apart(tasks, progress).map(|()| true)
-            }
-            error => {
-                self.forget(tasks);
-                Err(error)
-            }
-        }
-    }
-
     /// The next step looks at the ends anew.
     fn look_away(&mut self) -> Result<(), LogError> {
         self.steps = 0;
@@ -298,58 +251,6 @@ impl<A: Actuator> Crew<A> {
     fn is_behind(&self) -> bool {
         let behind = |owned: &Owned| owned.runner.took_much(self.parts.limit);
         self.owned.values().any(behind)
-    }
-
-    /// One commit is too large for the log: its task stands still, the others go on.
-    fn commit_apart(
-        &mut self,
-        tasks: &[TaskSpec],
-        progress: &mut Progress,
-    ) -> Result<(), CommitError> {
-        let Some(first) = self.pending.pop_front() else {
-            return Ok(());
-        };
-        let mut left = VecDeque::from(Arc::unwrap_or_clone(first));
-        while let Some(one) = left.front() {
-            let one = std::slice::from_ref(one);
-            match commit(self.worker.as_mut(), one, self.observer.as_ref()) {
-                Ok(()) => {
-                    left.pop_front();
-                    progress.commits += 1;
-                }
-                Err(CommitError::Aborted(_)) => {
-                    self.pending.push_front(Arc::new(left.into()));
-                    return Ok(());
-                }
-                Err(CommitError::Log(error @ LogError::TooLarge { .. })) => {
-                    let task = one[0].task.clone();
-                    if let Some(owned) = self.owned.remove(&task) {
-                        self.waiting.insert(task.clone(), owned.runner.spec.clone());
-                    }
-                    left.retain(|commit| commit.task != task);
-                    self.drop_commits(&task);
-                    progress.stopped.push(TaskError::Log {
-                        task: task.0,
-                        error,
-                    });
-                }
-                Err(error) => {
-                    self.forget(tasks);
-                    return Err(error);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Drops what a task has sealed and the log has not.
-    fn drop_commits(&mut self, task: &TaskId) {
-        for commits in &mut self.pending {
-            if commits.iter().any(|commit| commit.task == *task) {
-                Arc::make_mut(commits).retain(|commit| commit.task != *task);
-            }
-        }
-        self.pending.retain(|commits| !commits.is_empty());
     }
 
     /// Whether tasks change: hands, or what they are.
@@ -530,24 +431,6 @@ impl<A: Actuator> Crew<A> {
             }
         }
     }
-}
-
-/// Commits, and tells whoever watches.
-///
-/// # Errors
-/// The worker's.
-pub fn commit(
-    worker: &mut dyn Worker,
-    commits: &[Commit],
-    observer: &dyn Observer,
-) -> Result<(), CommitError> {
-    observer.committing();
-    let done = worker.commit(commits);
-    match &done {
-        Ok(()) => observer.committed(commits),
-        Err(error) => observer.refused(error),
-    }
-    done
 }
 
 /// The schemas of a log as of now.
