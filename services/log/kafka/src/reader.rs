@@ -57,6 +57,13 @@ struct Place {
     rests: bool,
 }
 
+/// Ends of a partition: of all that is written, and of what is decided.
+#[derive(Clone, Copy, Default)]
+struct Ends {
+    written: u64,
+    decided: u64,
+}
+
 impl KafkaReader {
     pub(crate) fn open(cluster: Arc<Cluster>, watch: Arc<Watch>) -> Result<Self, LogError> {
         let config = settings::config(&cluster.options, Role::Reader);
@@ -117,6 +124,39 @@ impl KafkaReader {
             }
         }
         Ok(there)
+    }
+
+    /// The ends of partitions, each named once. That of all that is written is asked first.
+    fn ends<'a>(
+        &self,
+        partitions: impl IntoIterator<Item = &'a Partition>,
+    ) -> Result<BTreeMap<Partition, Ends>, LogError> {
+        let partitions: Vec<Partition> = partitions.into_iter().cloned().collect();
+        for partition in &partitions {
+            self.cluster.require(partition)?;
+        }
+        let written = self.cluster.offsets(&partitions, Offset::End, false)?;
+        let decided = self.cluster.offsets(&partitions, Offset::End, true)?;
+        let ends = written.into_iter().zip(decided);
+        let ends = ends.map(|(written, decided)| Ends { written, decided });
+        Ok(partitions.into_iter().zip(ends).collect())
+    }
+
+    /// Whether nothing lies at or beyond an offset. Where less is decided than written, a transaction is open; where
+    /// everything below is scanned without a record, the rest is markers and aborted records.
+    fn is_at_end(
+        &mut self,
+        partition: &Partition,
+        offset: u64,
+        Ends { written, decided }: Ends,
+    ) -> Result<bool, LogError> {
+        if offset >= written {
+            return Ok(true);
+        }
+        if decided < written {
+            return Ok(false);
+        }
+        Ok(!(self.stand(partition, offset)? && self.take_until(partition, written)?))
     }
 
     /// Lets librdkafka fetch from `from` on.
@@ -270,21 +310,15 @@ impl Reader for KafkaReader {
         Ok(())
     }
 
-    /// The end of all that is written is asked first. Where less is decided, a transaction is open; where everything
-    /// below is scanned without a record, the rest is markers and aborted records.
     fn at_end(&mut self, partition: &Partition, offset: u64) -> Result<bool, LogError> {
         self.cluster.require(partition)?;
         let written = self.cluster.end(partition, false)?;
+        // What is at the end of all that is written costs one request.
         if offset >= written {
             return Ok(true);
         }
-        if self.cluster.end(partition, true)? < written {
-            return Ok(false);
-        }
-        if !self.stand(partition, offset)? {
-            return Ok(true);
-        }
-        Ok(!self.take_until(partition, written)?)
+        let decided = self.cluster.end(partition, true)?;
+        self.is_at_end(partition, offset, Ends { written, decided })
     }
 
     /// Two requests for all of them. Where several positions of one partition are asked about, the lowest decides.
@@ -294,20 +328,12 @@ impl Reader for KafkaReader {
             let low = lowest.entry(partition).or_insert(*offset);
             *low = (*low).min(*offset);
         }
-        let partitions: Vec<Partition> = lowest.keys().map(|at| (*at).clone()).collect();
-        for partition in &partitions {
-            self.cluster.require(partition)?;
-        }
-        let written = self.cluster.offsets(&partitions, Offset::End, false)?;
-        let decided = self.cluster.offsets(&partitions, Offset::End, true)?;
-        if written.iter().zip(&decided).any(|(w, d)| d < w) {
+        let ends = self.ends(lowest.keys().copied())?;
+        if ends.values().any(|ends| ends.decided < ends.written) {
             return Ok(false);
         }
-        for ((partition, offset), written) in lowest.into_iter().zip(written) {
-            if offset < written
-                && self.stand(partition, offset)?
-                && self.take_until(partition, written)?
-            {
+        for ((partition, offset), ends) in lowest.into_iter().zip(ends.into_values()) {
+            if !self.is_at_end(partition, offset, ends)? {
                 return Ok(false);
             }
         }
@@ -316,25 +342,14 @@ impl Reader for KafkaReader {
 
     /// Two requests for all of them.
     fn which_are_at_end(&mut self, positions: &[(Partition, u64)]) -> Result<Vec<bool>, LogError> {
-        let partitions: BTreeSet<&Partition> = positions.iter().map(|(at, _)| at).collect();
-        let partitions: Vec<Partition> = partitions.into_iter().cloned().collect();
-        for partition in &partitions {
-            self.cluster.require(partition)?;
-        }
-        let written = self.cluster.offsets(&partitions, Offset::End, false)?;
-        let decided = self.cluster.offsets(&partitions, Offset::End, true)?;
-        let ends = partitions.iter().zip(written.into_iter().zip(decided));
-        let ends: BTreeMap<&Partition, (u64, u64)> = ends.collect();
-        let mut found = Vec::with_capacity(positions.len());
-        for (partition, offset) in positions {
-            let (written, decided) = ends.get(partition).copied().unwrap_or_default();
-            let at_end = *offset >= written
-                || (decided >= written
-                    && !(self.stand(partition, *offset)?
-                        && self.take_until(partition, written)?));
-            found.push(at_end);
-        }
-        Ok(found)
+        // A broker refuses a request that names a partition twice.
+        let once: BTreeSet<&Partition> = positions.iter().map(|(at, _)| at).collect();
+        let ends = self.ends(once)?;
+        let at_end = |(partition, offset): &(Partition, u64)| {
+            let ends = ends.get(partition).copied().unwrap_or_default();
+            self.is_at_end(partition, *offset, ends)
+        };
+        positions.iter().map(at_end).collect()
     }
 
     fn look(&mut self, stages: &[Vec<Partition>]) -> Result<(), LogError> {
