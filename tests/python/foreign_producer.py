@@ -49,7 +49,8 @@ def topics():
 
 
 def write_json():
-    producer = Producer({"bootstrap.servers": BOOTSTRAP})
+    # Idempotent, so that a send tried again stays in its place: a user's records must keep their order.
+    producer = Producer({"bootstrap.servers": BOOTSTRAP, "enable.idempotence": True})
     for n in range(300):
         # Without a key the records of one user would lie in several partitions, in no order: guests come once.
         user, time = f"guest{n}" if n % 5 == 0 else f"user{n % 7}", BEGIN + n * 1000

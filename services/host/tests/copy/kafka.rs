@@ -148,8 +148,9 @@ fn a_python_producers_topics_are_copied_record_for_record() {
     );
     assert_eq!(sessions.len(), 180);
     let quarantined = world.quarantined();
-    assert_eq!(quarantined.len(), 6);
-    for poisoned in quarantined {
+    let reasons: Vec<&str> = quarantined.iter().map(|it| it.reason.as_str()).collect();
+    assert_eq!(quarantined.len(), 6, "{reasons:?}");
+    for poisoned in &quarantined {
         assert_eq!(
             (poisoned.topic.as_str(), poisoned.value.as_slice()),
             (json.as_str(), &b"\xff poison"[..])
