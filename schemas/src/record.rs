@@ -54,6 +54,17 @@ impl Batch {
         Self::default()
     }
 
+    /// No records, and room for so many whose frames have so many bytes.
+    #[must_use]
+    pub fn with_capacity(records: usize, bytes: usize) -> Self {
+        Batch {
+            frames: Vec::with_capacity(bytes),
+            ends: Vec::with_capacity(records),
+            offsets: Vec::with_capacity(records),
+            timestamps: Vec::with_capacity(records),
+        }
+    }
+
     /// Number of records.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -9,14 +9,13 @@ use mainstem_schemas::partition::partition_of;
 use mainstem_schemas::{Batch, wire};
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use crate::job::{self, FEATURES, Plain};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Writes the records as a user's producer would: no transaction, the record's time its event time.
+/// Writes the records as a user's producer would that knows nothing of Mainstem: no transaction, no headers.
 pub fn generate(
     bootstrap: &str,
     (topic, partitions): (&str, u32),
@@ -35,16 +34,10 @@ pub fn generate(
         let key = arrival.key();
         value.clear();
         arrival.put_value(schema, &mut value);
-        let time = arrival.time.to_string();
-        let header = Header {
-            key: "ce_time",
-            value: Some(&time),
-        };
         let mut record = BaseRecord::to(topic)
             .partition(partition_of(key.as_bytes(), partitions) as i32)
             .key(&key)
             .payload(&value)
-            .headers(OwnedHeaders::new().insert(header))
             .timestamp(arrival.time.0);
         loop {
             match producer.send(record) {

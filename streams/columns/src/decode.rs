@@ -12,6 +12,8 @@ pub struct FlatDecoder {
     layout: Layout,
     steps: Vec<Step>,
     absent: Vec<usize>,
+    /// So many of the first steps give all that the layout wants.
+    wanted: usize,
 }
 
 /// A record that is not what its schema says, or lacks what the layout must have.
@@ -32,8 +34,10 @@ impl FlatDecoder {
     /// [`Unreadable`] where a wanted field is nested, or the schema does not have what the layout wants.
     pub fn compile(writer: &Schema, layout: &Layout) -> Result<Self, Unreadable> {
         let (steps, absent) = compile(writer, layout)?;
+        let wanted = steps.iter().rposition(Step::is_wanted);
         Ok(FlatDecoder {
             layout: layout.clone(),
+            wanted: wanted.map_or(0, |last| last + 1),
             steps,
             absent,
         })
@@ -44,6 +48,33 @@ impl FlatDecoder {
     /// # Errors
     /// [`BadRecord`]; the columns are then as before.
     pub fn append(&self, body: &[u8], columns: &mut Columns) -> Result<(), BadRecord> {
+        let rest = self.read(&self.steps, body, columns)?;
+        if !rest.is_empty() {
+            return Err(take_back(columns, None, Reason::Trailing(rest.len())));
+        }
+        self.end(columns);
+        Ok(())
+    }
+
+    /// As [`append`](Self::append), reading no further than the last field that the layout wants.
+    ///
+    /// # Errors
+    /// [`BadRecord`]; the columns are then as before.
+    pub fn peek(&self, body: &[u8], columns: &mut Columns) -> Result<(), BadRecord> {
+        let wanted = self.steps.get(..self.wanted).unwrap_or(&self.steps);
+        self.read(wanted, body, columns)?;
+        self.end(columns);
+        Ok(())
+    }
+
+    /// Reads these fields; what is left of the body.
+    #[inline]
+    fn read<'a>(
+        &self,
+        steps: &[Step],
+        body: &'a [u8],
+        columns: &mut Columns,
+    ) -> Result<&'a [u8], BadRecord> {
         if !columns.layout().is(&self.layout) {
             return Err(BadRecord {
                 field: None,
@@ -51,19 +82,20 @@ impl FlatDecoder {
             });
         }
         let mut body = Body(body);
-        for step in &self.steps {
+        for step in steps {
             if let Err(reason) = step.read(&mut body, columns) {
                 return Err(take_back(columns, Some(step), reason));
             }
         }
-        if !body.0.is_empty() {
-            return Err(take_back(columns, None, Reason::Trailing(body.0.len())));
-        }
+        Ok(body.0)
+    }
+
+    #[inline]
+    fn end(&self, columns: &mut Columns) {
         for column in &self.absent {
             columns.put_null(*column);
         }
         columns.row_done();
-        Ok(())
     }
 }
 
@@ -77,6 +109,14 @@ fn take_back(columns: &mut Columns, step: Option<&Step>, reason: Reason) -> BadR
 }
 
 impl Step {
+    fn is_wanted(&self) -> bool {
+        let leaves = match &self.shape {
+            Shape::One(leaf) => std::slice::from_ref(leaf),
+            Shape::Union(branches) => branches,
+        };
+        leaves.iter().any(|leaf| !matches!(leaf.to, To::Nowhere))
+    }
+
     #[inline]
     fn read(&self, body: &mut Body<'_>, columns: &mut Columns) -> Result<(), Reason> {
         match &self.shape {

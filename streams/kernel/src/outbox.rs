@@ -20,6 +20,8 @@ pub struct Fault(pub String);
 pub struct Outbox {
     outputs: Vec<Output>,
     batches: BTreeMap<(usize, u32), Batch>,
+    /// Records and bytes that each batch had the last time: the next is likely to be as large, and does not have to grow.
+    likely: BTreeMap<(usize, u32), (usize, usize)>,
     value: Vec<u8>,
     fault: Option<Fault>,
 }
@@ -130,7 +132,11 @@ impl Outbox {
             return None;
         };
         let partition = partition_of(key, spec.partitions);
-        Some(self.batches.entry((output, partition)).or_default())
+        let place = (output, partition);
+        Some(self.batches.entry(place).or_insert_with(|| {
+            let (records, bytes) = self.likely.get(&place).copied().unwrap_or_default();
+            Batch::with_capacity(records, bytes)
+        }))
     }
 
     /// What was written, per partition in (output, partition) order; the outbox is empty afterwards.
@@ -142,6 +148,9 @@ impl Outbox {
         if let Some(fault) = self.fault.take() {
             return Err(fault);
         }
+        let sizes = batches.iter();
+        let sizes = sizes.map(|(place, batch)| (*place, (batch.len(), batch.bytes())));
+        self.likely.extend(sizes);
         let topic = |output: usize| {
             self.outputs
                 .get(output)

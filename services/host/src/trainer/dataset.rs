@@ -255,7 +255,8 @@ impl<'a> Scan<'a> {
         let first = oldest.map(|time| target(time, *horizon));
         // The last moment at which a label may be.
         let last = self.order.as_of.minus(Span(1));
-        let (mut reader, mut labels) = (LabelReader::new(&self.source, column), Labels::default());
+        let mut reader = LabelReader::new(&self.source, column).map_err(Failure::lasting)?;
+        let mut labels = Labels::default();
         let mut unread = None;
         for stretch in &self.arrivals {
             let index = stretch.0.index;

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use super::counted::cells;
 use super::windows::{self, MAX_WINDOWS};
 use super::{DECLARED, id_of, subject_key};
-use crate::arrivals::{Decoders, Refuser};
+use crate::arrivals::{Decoders, Opener, Refuser};
 use crate::foreign::{InPlace, incoming, needs_in_place};
 
 /// Outputs of the machine.
@@ -75,8 +75,7 @@ struct Work {
     marked: Vec<f64>,
     definition: Digest,
     windows: Windows,
-    /// Number of the source.
-    source: u16,
+    opener: Opener,
     /// Where the source's topic is read in place.
     in_place: Option<Box<InPlace>>,
 }
@@ -128,13 +127,15 @@ impl SourceProfileMachine {
             read.take(cx.catalog, self.partition, run.batch)?;
         }
         for given in incoming(run.batch, in_place.as_deref()) {
-            let taken = given.inside(cx.horizon).and_then(|arrival| {
-                let (schema, body) = (arrival.schema, arrival.body);
-                let appended = work
-                    .decoders
-                    .append(cx.catalog, schema, body, &mut work.columns);
-                appended.map(|()| arrival.time)
-            });
+            let taken = given
+                .inside(&mut work.opener, cx.catalog, cx.horizon)
+                .and_then(|arrival| {
+                    let (schema, body) = (arrival.schema, arrival.body);
+                    let appended =
+                        work.decoders
+                            .append(cx.catalog, schema, body, &mut work.columns);
+                    appended.map(|()| arrival.time)
+                });
             match taken {
                 Ok(time) => work.times.push(time),
                 Err(refusal) => {
@@ -144,7 +145,8 @@ impl SourceProfileMachine {
                         definition: &work.definition,
                         name: &self.name,
                     };
-                    let (outside, _) = given.open(work.source, self.partition, cx.horizon);
+                    let (outside, _) =
+                        given.open(&mut work.opener, cx.catalog, self.partition, cx.horizon);
                     refuser.quarantine(cx, &given.record, Some(outside), &refusal, out);
                 }
             }
@@ -235,7 +237,7 @@ impl Work {
             marked: Vec::new(),
             definition: digest_of(monitor),
             windows: monitor.windows.clone(),
-            source: source.number,
+            opener: Opener::of(source)?,
             in_place: InPlace::of(project, &monitor.source)?,
         })
     }

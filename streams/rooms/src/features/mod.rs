@@ -33,7 +33,7 @@ use mainstem_schemas::Digest;
 use mainstem_schemas::definition::{Project, View, digest_of};
 use serde::{Deserialize, Serialize};
 
-use crate::arrivals::{Arrival, Decoders, Refusal, Refuser};
+use crate::arrivals::{Arrival, Decoders, Opener, Refusal, Refuser};
 use crate::foreign::{InPlace, incoming, needs_in_place};
 use entities::{Entities, MAX_ENTITIES};
 pub use plan::{BadView, LONGEST, Plan};
@@ -80,7 +80,7 @@ struct Work {
     decoders: Decoders,
     columns: Columns,
     definition: Digest,
-    source: u16,
+    opener: Opener,
     /// Where the source's topic is read in place.
     in_place: Option<Box<InPlace>>,
 }
@@ -115,7 +115,7 @@ impl FeatureMachine {
             columns: Columns::new(&plan.layout),
             plan,
             definition: digest_of(view),
-            source: source.number,
+            opener: Opener::of(source)?,
             in_place: InPlace::of(project, &view.source)?,
         }))
     }
@@ -245,7 +245,8 @@ impl Machine for FeatureMachine {
         }
         let mut taken = Vec::with_capacity(run.batch.len().min(CHUNK));
         for given in incoming(run.batch, in_place.as_deref()) {
-            let (outside, arrival) = given.open(work.source, partition, cx.horizon);
+            let (outside, arrival) =
+                given.open(&mut work.opener, cx.catalog, partition, cx.horizon);
             match arrival
                 .and_then(|arrival| Self::take(&mut state.entities, &mut work, cx, arrival))
             {

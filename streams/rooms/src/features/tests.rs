@@ -11,6 +11,7 @@ use super::*;
 use crate::harness::{Bench, arrive, body, cut, project, spec};
 
 mod refusals;
+mod times;
 
 const DAY: i64 = 86_400_000;
 

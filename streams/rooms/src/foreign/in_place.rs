@@ -6,7 +6,7 @@ use mainstem_schemas::partition::partition_of;
 use mainstem_schemas::{Batch, Catalog, EventId, Millis, RecordRef, wire};
 
 use super::{Translator, needs, source};
-use crate::arrivals::{self, Arrival, Outside, Refusal};
+use crate::arrivals::{Arrival, Opener, Outside, Refusal};
 
 /// Makes runs of a topic that is read in place the arrivals that a copy would have written.
 #[derive(Debug)]
@@ -109,15 +109,16 @@ pub struct Given<'r> {
 }
 
 impl<'r> Given<'r> {
-    /// As [`arrivals::open`].
+    /// As [`Opener::open`].
     pub fn open(
         &self,
-        number: u16,
+        opener: &mut Opener,
+        catalog: &Catalog,
         partition: u32,
         horizon: Millis,
     ) -> (Outside, Result<Arrival<'r>, Refusal>) {
         match &self.arrival {
-            Ok(arrival) => arrivals::open(arrival, number, partition, horizon),
+            Ok(arrival) => opener.open(catalog, arrival, partition, horizon),
             Err((origin, refusal)) => {
                 let (origin, time) = (*origin, None);
                 (Outside { origin, time }, Err((*refusal).clone()))
@@ -125,13 +126,18 @@ impl<'r> Given<'r> {
         }
     }
 
-    /// As [`arrivals::inside_of`].
+    /// As [`Opener::inside`].
     ///
     /// # Errors
     /// [`Refusal`].
-    pub fn inside(&self, horizon: Millis) -> Result<Arrival<'r>, Refusal> {
+    pub fn inside(
+        &self,
+        opener: &mut Opener,
+        catalog: &Catalog,
+        horizon: Millis,
+    ) -> Result<Arrival<'r>, Refusal> {
         match &self.arrival {
-            Ok(arrival) => arrivals::inside_of(arrival, horizon),
+            Ok(arrival) => opener.inside(catalog, arrival, horizon),
             Err((_, refusal)) => Err((*refusal).clone()),
         }
     }

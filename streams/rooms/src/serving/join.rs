@@ -64,7 +64,7 @@ impl JoinMachine {
             )
         })?;
         Ok(Box::new(Work {
-            labels: LabelReader::new(source, &model.label.column),
+            labels: LabelReader::new(source, &model.label.column)?,
             definition: digest_of(model),
             in_place: InPlace::of(project, name)?,
         }))

@@ -9,7 +9,7 @@ use mainstem_columns::{Columns, Kind, Layout, Reason, Wanted};
 use mainstem_schemas::definition::Source;
 use mainstem_schemas::{Catalog, EventId, Millis, Span};
 
-use crate::arrivals::{Decoders, Outside, Refusal};
+use crate::arrivals::{Decoders, Opener, Outside, Refusal};
 use crate::foreign::Given;
 
 /// Event time of the label of features at `event_time`.
@@ -35,26 +35,25 @@ pub struct Label {
 #[derive(Debug)]
 pub struct LabelReader {
     column: String,
-    number: u16,
+    opener: Opener,
     decoders: Decoders,
     columns: Columns,
 }
 
 impl LabelReader {
     /// A reader of that column of a source.
-    #[must_use]
-    #[allow(
-        clippy::expect_used,
-        reason = "a layout is refused where it names a column twice"
-    )]
-    pub fn new(source: &Source, column: &str) -> Self {
-        let layout = Layout::new([Wanted::optional(column, Kind::Number)]).expect("one column");
-        LabelReader {
+    ///
+    /// # Errors
+    /// Where the column of the source's event time is not declared.
+    pub fn new(source: &Source, column: &str) -> Result<Self, String> {
+        let layout = Layout::new([Wanted::optional(column, Kind::Number)]);
+        let layout = layout.map_err(|bad| bad.to_string())?;
+        Ok(LabelReader {
             column: column.into(),
-            number: source.number,
+            opener: Opener::of(source)?,
             columns: Columns::new(&layout),
             decoders: Decoders::new(layout),
-        }
+        })
     }
 
     /// The label of an arrival: none where it is missing, and none where the arrival cannot be read at all, which is
@@ -69,7 +68,7 @@ impl LabelReader {
         horizon: Millis,
         given: &Given<'_>,
     ) -> Result<Option<Label>, (Outside, Refusal)> {
-        let (outside, arrival) = given.open(self.number, partition, horizon);
+        let (outside, arrival) = given.open(&mut self.opener, catalog, partition, horizon);
         let Ok(arrival) = arrival else {
             return Ok(None);
         };

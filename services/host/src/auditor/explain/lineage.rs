@@ -3,10 +3,10 @@
 use apache_avro::types::Value;
 use mainstem_kernel::Partition;
 use mainstem_kernel::log::LogError;
-use mainstem_rooms::arrivals;
+use mainstem_rooms::arrivals::origin_of;
 use mainstem_rooms::foreign::Translator;
 use mainstem_schemas::events::{Event, ModelVersionRegistered};
-use mainstem_schemas::{Catalog, EventId, Millis, RecordRef, wire};
+use mainstem_schemas::{Catalog, EventId, RecordRef, wire};
 
 use super::Step;
 use super::archive::{Archive, Placed};
@@ -190,11 +190,7 @@ fn arrival(archive: &mut Archive<'_>, answer: &Answer) -> Result<Step, LogError>
     let found = archive.find(&partition, |catalog, record| {
         let id = match &translator {
             Some(translator) => translator.origin(record, index),
-            None => {
-                arrivals::open(record, source.number, index, Millis(i64::MAX))
-                    .0
-                    .origin
-            }
+            None => origin_of(record, source.number, index),
         };
         (id == origin).then(|| {
             let mut fields = vec![("key".to_owned(), text(record.key))];

@@ -36,7 +36,7 @@ fn views_that_cannot_be_computed_are_refused_by_name() {
     assert!(matches!(refusal(lag), BadView::Length { records: 0, .. }));
 }
 
-fn quarantined(bench: &Bench<FeatureMachine>) -> Vec<RecordQuarantined> {
+pub(super) fn quarantined(bench: &Bench<FeatureMachine>) -> Vec<RecordQuarantined> {
     let events = bench.events("p.quarantine").into_iter();
     events
         .map(|event| match event {
