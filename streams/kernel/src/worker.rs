@@ -214,8 +214,7 @@ impl<A: Actuator> Crew<A> {
         if !self.settle(tasks, &mut progress)? || !self.begin(tasks, &mut progress)? {
             return Ok(progress);
         }
-        let goes_on = self.steps > 0;
-        if !goes_on && !self.settle(tasks, &mut progress)? {
+        if !self.is_behind() && !self.settle(tasks, &mut progress)? {
             return Ok(progress);
         }
         if self.pending.is_empty() {

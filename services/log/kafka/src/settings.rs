@@ -7,8 +7,9 @@ use crate::{LogError, Options};
 /// Largest frame of a record: what brokers take by default, and what the other adapters take.
 pub(crate) const MAX_RECORD: usize = 1 << 20;
 
-/// Largest batch of records, on our topics and in our clients: a record of the largest size and its framing.
-pub(crate) const MAX_BATCH: usize = MAX_RECORD + (64 << 10);
+/// Largest batch of records, on our topics and in our clients: what a task writes to a partition in a turn, as a rule. A
+/// second batch of a partition would wait until the first is acknowledged, and librdkafka's thread spins meanwhile.
+pub(crate) const MAX_BATCH: usize = 2 << 20;
 
 /// A stopped worker holds back every reader of what it wrote for so long; a commit takes milliseconds.
 pub(crate) const TRANSACTION_MS: u64 = 10_000;
@@ -143,8 +144,8 @@ fn defaults(role: Role<'_>) -> &'static [(&'static str, &'static str)] {
         // tenth of the time and makes rdkafka's flush wait in steps of 100 ms.
         Role::Producer { .. } => &[
             ("linger.ms", "20"),
-            ("batch.size", "1000000"),
-            ("batch.num.messages", "10000"),
+            ("batch.size", "2000000"),
+            ("batch.num.messages", "20000"),
             ("queue.buffering.max.messages", "2000000"),
             ("queue.buffering.max.kbytes", "1048576"),
             ("compression.type", "none"),
@@ -179,7 +180,7 @@ fn fixed(role: Role<'_>) -> &'static [(&'static str, &'static str)] {
         Role::Producer { .. } => &[
             ("enable.idempotence", "true"),
             ("delivery.report.only.error", "true"),
-            ("message.max.bytes", "1114112"),
+            ("message.max.bytes", "2097152"),
             ("transaction.timeout.ms", "10000"),
             ("message.timeout.ms", "10000"),
         ],
