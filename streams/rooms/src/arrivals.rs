@@ -3,8 +3,7 @@
 mod opener;
 mod refusal;
 
-use std::collections::BTreeMap;
-
+use apache_avro::Schema;
 use mainstem_columns::{Columns, FlatDecoder, Layout, Unreadable};
 use mainstem_kernel::machine::Context;
 use mainstem_kernel::outbox::{Head, Outbox};
@@ -28,7 +27,8 @@ const KEPT_REASON: usize = 4 << 10;
 #[derive(Debug)]
 pub struct Decoders {
     layout: Layout,
-    by_schema: BTreeMap<u32, Result<FlatDecoder, Unreadable>>,
+    /// A source has few: what is looked up for every record is found sooner in a row than in a tree.
+    by_schema: Vec<(u32, Result<FlatDecoder, Unreadable>)>,
 }
 
 impl Decoders {
@@ -37,7 +37,7 @@ impl Decoders {
     pub fn new(layout: Layout) -> Self {
         Decoders {
             layout,
-            by_schema: BTreeMap::new(),
+            by_schema: Vec::new(),
         }
     }
 
@@ -70,25 +70,26 @@ impl Decoders {
     }
 
     fn of(&mut self, catalog: &Catalog, schema: u32) -> Result<&FlatDecoder, Refusal> {
-        if !self.by_schema.contains_key(&schema) {
-            let known = catalog
-                .known(schema)
-                .ok_or(Refusal::UnknownSchema(schema))?;
-            let writer = known
-                .schema()
-                .map_err(|why| Refusal::NotAvro { id: schema, why })?;
-            self.by_schema
-                .insert(schema, FlatDecoder::compile(writer, &self.layout));
-        }
-        match self.by_schema.get(&schema) {
-            Some(Ok(decoder)) => Ok(decoder),
-            Some(Err(why)) => Err(Refusal::Schema {
-                id: schema,
-                why: why.clone(),
-            }),
-            None => Err(Refusal::UnknownSchema(schema)),
-        }
+        let found = self.by_schema.iter().position(|(id, _)| *id == schema);
+        let at = match found {
+            Some(at) => at,
+            None => {
+                let decoder = FlatDecoder::compile(writer(catalog, schema)?, &self.layout);
+                self.by_schema.push((schema, decoder));
+                self.by_schema.len() - 1
+            }
+        };
+        let (id, decoder) = &self.by_schema[at];
+        decoder.as_ref().map_err(|why| Refusal::Schema {
+            id: *id,
+            why: why.clone(),
+        })
     }
+}
+
+fn writer(catalog: &Catalog, id: u32) -> Result<&Schema, Refusal> {
+    let known = catalog.known(id).ok_or(Refusal::UnknownSchema(id))?;
+    known.schema().map_err(|why| Refusal::NotAvro { id, why })
 }
 
 /// Who refuses, in words that make the id of the quarantined record its own.

@@ -269,6 +269,14 @@ pub fn body(out: &mut Vec<u8>, x: Option<f64>, n: i64, up: bool, label: Option<f
     put::put_text(out, "note");
 }
 
+/// The topics that a task reads, by rank.
+pub fn inputs_of(project: &Project, id: &str) -> Vec<String> {
+    let inputs = spec(project, id).inputs.into_iter();
+    inputs
+        .map(|input| input.partition.topic.to_string())
+        .collect()
+}
+
 /// The task of a room in that project.
 pub fn spec(project: &Project, id: &str) -> TaskSpec {
     let tasks = crate::topology::tasks_of(project);

@@ -157,6 +157,17 @@ impl World {
         }
     }
 
+    /// One task stands still, for a reason with all these words.
+    pub fn stops_for(&self, words: [&str; 4]) {
+        let stopped = self.stopped();
+        let [why] = stopped.as_slice() else {
+            panic!("{stopped:?}");
+        };
+        for part in words {
+            assert!(why.contains(part), "{part} is not in {why}");
+        }
+    }
+
     /// The records of a topic's partitions, in order.
     pub fn arrived(&self, topic: &str) -> Vec<Arrived> {
         let topics = self.store.log.topics().unwrap();

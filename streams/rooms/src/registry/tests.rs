@@ -5,15 +5,14 @@ use mainstem_schemas::events::{
 };
 
 use super::*;
-use crate::topology::tasks_of;
+use crate::harness::{inputs_of, spec};
 
 const DAY: i64 = 86_400_000;
 
 fn scene() -> Scene<RegistryMachine> {
     let project = example_project();
-    let specs = tasks_of(&project);
-    let spec = specs.into_iter().find(|spec| spec.id.0 == "registry/m/0");
-    Scene::new(RegistryMachine::new("m"), project, spec.unwrap())
+    let spec = spec(&project, "registry/m/0");
+    Scene::new(RegistryMachine::new("m"), project, spec)
 }
 
 fn run(n: u64) -> EventId {
@@ -78,12 +77,7 @@ fn registered(event: &Event) -> &ModelVersionRegistered {
 
 #[test]
 fn the_inputs_are_those_of_the_topology() {
-    let specs = tasks_of(&example_project());
-    let spec = specs
-        .iter()
-        .find(|spec| spec.id.0 == "registry/m/0")
-        .unwrap();
-    let topics: Vec<&str> = spec.inputs.iter().map(|i| &*i.partition.topic).collect();
+    let topics = inputs_of(&example_project(), "registry/m/0");
     assert_eq!(topics[input::DEPLOYMENTS], "p.deployments");
     assert_eq!(topics[input::RUNS], "p.runs");
     assert_eq!(topics[input::OUTCOMES], "p.outcomes");

@@ -6,7 +6,7 @@ use mainstem_schemas::events::{
 use mainstem_schemas::{Digest, Millis};
 
 use super::*;
-use crate::topology::tasks_of;
+use crate::harness::{inputs_of, spec};
 
 const DAY: i64 = 86_400_000;
 const HOUR: i64 = DAY / 24;
@@ -18,9 +18,8 @@ fn scene() -> Scene<TrainerMachine> {
 }
 
 fn scene_of(project: mainstem_schemas::definition::Project) -> Scene<TrainerMachine> {
-    let specs = tasks_of(&project);
-    let spec = specs.into_iter().find(|spec| spec.id.0 == "trainer/m/0");
-    Scene::new(TrainerMachine::new("m"), project, spec.unwrap())
+    let spec = spec(&project, "trainer/m/0");
+    Scene::new(TrainerMachine::new("m"), project, spec)
 }
 
 fn requested() -> RetrainRequested {
@@ -123,12 +122,7 @@ fn begun(scene: &mut Scene<TrainerMachine>) -> (EventId, Effect) {
 
 #[test]
 fn the_inputs_are_those_of_the_topology() {
-    let specs = tasks_of(&example_project());
-    let spec = specs
-        .iter()
-        .find(|spec| spec.id.0 == "trainer/m/0")
-        .unwrap();
-    let topics: Vec<&str> = spec.inputs.iter().map(|i| &*i.partition.topic).collect();
+    let topics = inputs_of(&example_project(), "trainer/m/0");
     assert_eq!(topics[input::TRIGGERS], "p.triggers");
     assert_eq!(topics[input::OUTCOMES], "p.outcomes");
 }

@@ -12,7 +12,7 @@ use mainstem_schemas::events::{
 };
 
 use super::*;
-use crate::topology::tasks_of;
+use crate::harness::{inputs_of, spec};
 
 const DAY: i64 = 86_400_000;
 
@@ -22,9 +22,8 @@ fn day(n: i64) -> Millis {
 
 fn scene() -> Scene<RolloutMachine> {
     let project = example_project();
-    let specs = tasks_of(&project);
-    let spec = specs.into_iter().find(|spec| spec.id.0 == "rollout/m/0");
-    Scene::new(RolloutMachine::new("m"), project, spec.unwrap())
+    let spec = spec(&project, "rollout/m/0");
+    Scene::new(RolloutMachine::new("m"), project, spec)
 }
 
 /// The retrain that makes version `v<n>`.
@@ -147,12 +146,7 @@ fn challenged() -> Scene<RolloutMachine> {
 
 #[test]
 fn the_inputs_are_those_of_the_topology() {
-    let specs = tasks_of(&example_project());
-    let spec = specs
-        .iter()
-        .find(|spec| spec.id.0 == "rollout/m/0")
-        .unwrap();
-    let topics: Vec<&str> = spec.inputs.iter().map(|i| &*i.partition.topic).collect();
+    let topics = inputs_of(&example_project(), "rollout/m/0");
     assert_eq!(topics[input::MODELS], "p.models");
     assert_eq!(topics[input::PERFORMANCE], "p.performance");
     assert_eq!(topics[input::TRIGGERS], "p.triggers");

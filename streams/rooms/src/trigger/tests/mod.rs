@@ -13,7 +13,7 @@ use mainstem_schemas::events::{
 use mainstem_schemas::{Digest, Millis, Span};
 
 use super::*;
-use crate::topology::tasks_of;
+use crate::harness::{inputs_of, spec};
 
 const DAY: i64 = 86_400_000;
 
@@ -22,9 +22,8 @@ fn day(n: i64) -> Millis {
 }
 
 fn scene_of(project: Project) -> Scene<TriggerMachine> {
-    let specs = tasks_of(&project);
-    let spec = specs.into_iter().find(|spec| spec.id.0 == "trigger/m/0");
-    Scene::new(TriggerMachine::new("m"), project, spec.unwrap())
+    let spec = spec(&project, "trigger/m/0");
+    Scene::new(TriggerMachine::new("m"), project, spec)
 }
 
 /// The first training is not asked for, so that each test begins without an open retrain.
@@ -151,12 +150,7 @@ fn behind(scene: &mut Scene<TriggerMachine>, start: i64) {
 
 #[test]
 fn the_inputs_are_those_of_the_topology() {
-    let specs = tasks_of(&example_project());
-    let spec = specs
-        .iter()
-        .find(|spec| spec.id.0 == "trigger/m/0")
-        .unwrap();
-    let topics: Vec<&str> = spec.inputs.iter().map(|i| &*i.partition.topic).collect();
+    let topics = inputs_of(&example_project(), "trigger/m/0");
     assert_eq!(topics[input::DEPLOYMENTS], "p.deployments");
     assert_eq!(topics[input::PERFORMANCE], "p.performance");
     assert_eq!(topics[input::DRIFT], "p.drift");
