@@ -53,6 +53,7 @@ pub fn start(libs: &Path, dir: &Path, cpus: &str) -> Result<Broker, Box<dyn Erro
              share.coordinator.state.topic.min.isr=1\n\
              group.initial.rebalance.delay.ms=0\n\
              log.retention.ms=-1\n\
+             log.retention.check.interval.ms=10000\n\
              auto.create.topics.enable=false\n",
             dir.join("log").display()
         ),
