@@ -132,11 +132,11 @@ fn tell(row: &Row, records: usize, features: &[String]) {
         m.half_cpu,
         m.memory
     );
-    println!("  | Tenth | Records | CPU of a million | Memory |\n  |---|---|---|---|");
-    for (at, tenth) in m.tenths.iter().enumerate() {
+    println!("  | Up to | Records | CPU of a million | Memory |\n  |---|---|---|---|");
+    for tenth in &m.tenths {
         println!(
             "  | {} | {:.0} k/s | {:.2} s | {:.0} MB |",
-            at + 1,
+            tenth.until,
             tenth.rate / 1e3,
             tenth.cpu,
             tenth.memory

@@ -37,9 +37,11 @@ pub struct Measured {
     pub tenths: Vec<Tenth>,
 }
 
-/// A tenth of a run.
+/// A tenth of a run, or several that went by between two looks.
 #[derive(Clone, Copy, Debug)]
 pub struct Tenth {
+    /// Records taken at its end.
+    pub until: i64,
     /// Records a second.
     pub rate: f64,
     /// Processor time of a million records, in seconds.
@@ -173,8 +175,13 @@ pub fn measure(
 fn measured(looks: &[Look], pid: u32) -> Result<Measured, Box<dyn Error>> {
     let tenth = |pair: &[Look]| {
         let (rate, cpu) = pair[1].since(&pair[0]);
-        let memory = pair[1].memory;
-        Tenth { rate, cpu, memory }
+        let Look { done, memory, .. } = pair[1];
+        (done > pair[0].done).then_some(Tenth {
+            until: done,
+            rate,
+            cpu,
+            memory,
+        })
     };
     let (begin, middle, end) = (&looks[0], &looks[PARTS / 2], &looks[PARTS]);
     let (whole, cpu) = end.since(begin);
@@ -185,7 +192,7 @@ fn measured(looks: &[Look], pid: u32) -> Result<Measured, Box<dyn Error>> {
         cpu,
         half_cpu,
         memory: memory(pid, "VmHWM:")?,
-        tenths: looks.windows(2).map(tenth).collect(),
+        tenths: looks.windows(2).filter_map(tenth).collect(),
     })
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use mainstem_kernel::Partition;
 use mainstem_kernel::log::{FetchLimit, Log, Reader};
 use mainstem_schemas::partition::partition_of;
-use mainstem_schemas::{Batch, Envelope, Millis, wire};
+use mainstem_schemas::{Batch, Millis, wire};
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -77,8 +77,11 @@ struct Rows<'a> {
     read: &'a Read<'a>,
 }
 
-/// Reads the features of a body; missing ones are NaN.
-pub type Read<'a> = dyn Fn(&[u8]) -> Result<[f64; FEATURES], Box<dyn Error>> + 'a;
+/// Event time, where a body tells it, and features; missing ones are NaN.
+type Values = (Option<Millis>, [f64; FEATURES]);
+
+/// Reads a body.
+pub type Read<'a> = dyn Fn(&[u8]) -> Result<Values, Box<dyn Error>> + 'a;
 
 /// A row's key and features.
 type Row = (String, [f64; FEATURES]);
@@ -92,7 +95,9 @@ impl Rows<'_> {
         }
         self.fill()?;
         let first = self.batch.get(0).ok_or("all rows are deleted")?;
-        Ok(Some(Envelope::read(&first).time))
+        let (_, body) = wire::split(first.value.unwrap_or_default())?;
+        let (time, _) = (self.read)(body)?;
+        Ok(Some(time.ok_or("rows without event times")?))
     }
 
     fn fill(&mut self) -> Result<(), Box<dyn Error>> {
@@ -119,7 +124,8 @@ impl Rows<'_> {
         self.next = record.offset + 1;
         let key = std::str::from_utf8(record.key.unwrap_or_default())?.to_owned();
         let (_, body) = wire::split(record.value.unwrap_or_default())?;
-        Ok(Some((key, (self.read)(body)?)))
+        let (_, features) = (self.read)(body)?;
+        Ok(Some((key, features)))
     }
 }
 

@@ -111,14 +111,15 @@ impl Bench<'_> {
             .and_then(|id| catalog.known(id));
         let project = job::project()?;
         let wanted = project.views[job::NAME].features.iter();
-        let layout = Layout::new(wanted.map(|f| Wanted::optional(&f.name, Kind::Number)))?;
+        let wanted = wanted.map(|f| Wanted::optional(&f.name, Kind::Number));
+        let time = Wanted::required("event_time", Kind::Time);
+        let layout = Layout::new(wanted.chain([time]))?;
         let decoder = FlatDecoder::compile(known.ok_or("no schema")?.schema()?, &layout)?;
         let read = |body: &[u8]| {
             let mut columns = Columns::new(&layout);
             decoder.append(body, &mut columns)?;
-            Ok(std::array::from_fn(|at| {
-                columns.number(at, 0).unwrap_or(f64::NAN)
-            }))
+            let value = |at| columns.number(at, 0).unwrap_or(f64::NAN);
+            Ok((columns.time(FEATURES, 0), std::array::from_fn(value)))
         };
         Ok(Row {
             name: match threads {
@@ -163,7 +164,7 @@ impl Bench<'_> {
                 let bytes = values.next().ok_or("a short row")?;
                 *place = f64::from_le_bytes(bytes.try_into()?);
             }
-            Ok(row)
+            Ok((None, row))
         };
         Ok(Row {
             name: "Kafka Streams".into(),
