@@ -1,76 +1,46 @@
 //! `mainstem-bench kafka`: the job by Mainstem and by Kafka Streams, on one broker, one topic and one core, in one run.
 //!
 //! ```text
-//! mainstem-bench kafka [--records 10000000] [--rounds 1] [--turn RECORDS] [--without-streams] [--broker-cpus 0] [--client-cpus 1]
+//! mainstem-bench kafka [--records 10000000] [--rounds 1] [--turn RECORDS] [--threads 1] [--tick 1000000] [--discard]
+//!     [--without-streams] [--broker-cpus 0] [--client-cpus 1]
 //! ```
 //!
 //! Needs Java 17, Maven (once, for the jars) and `taskset`. The job's other half is PSI of the source's eight columns.
 //! Kafka Streams measures it of every 50,000 records of a partition. Mainstem's windows are of event time, 200 s, in which
 //! a partition has 50,000 records too, more or less; it merges the partitions' counts and measures the whole. It closes
-//! windows on a tick of the clock, which comes after the run here: counting is in the figures, and the closing of all
-//! windows, which comes to some thousand events, is not.
+//! windows on a tick of the clock. A tick comes as soon as everything before its event time is taken, every `--tick`
+//! records, so that closing windows, writing them down and measuring them is in the figures, but for the last tick's.
+//!
+//! What a client took is said of each tenth of the run, too, the first with its start: a long run is flat or it is not.
+//! All records are on the topic before the clients begin. `--discard` deletes Mainstem's rows while they are written, all
+//! but the last ones, and compares these alone: a long run then needs no more disk than for its records (10 GB of
+//! 100,000,000) and some GB.
 
+mod asked;
 pub mod broker;
+mod clock;
 mod drift;
 pub mod measure;
 pub mod records;
+mod round;
+pub mod scale;
 
 use std::error::Error;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::Arc;
 
-use mainstem_columns::{Columns, FlatDecoder, Kind, Layout, Wanted};
 use mainstem_host::blobs::DirBlobs;
 use mainstem_host::store::Place;
-use mainstem_host::{Store, apply, processor};
-use mainstem_kernel::log::{FetchLimit, TopicSpec};
-use mainstem_kernel::pace::Pacer;
+use mainstem_host::{Store, processor};
+use mainstem_kernel::log::FetchLimit;
 use mainstem_log_kafka::{KafkaLog, Options};
 use mainstem_rooms::features::view_outputs;
-use mainstem_schemas::topics;
+use tracing_subscriber::filter::EnvFilter;
 
-use crate::job::{self, FEATURES};
-use measure::{Measured, measure};
-use records::{Compared, Read, compare, generate};
-
-/// What is asked on the command line.
-struct Asked {
-    records: usize,
-    rounds: usize,
-    streams: bool,
-    /// Records of a turn at most; 0 for the product's own setting.
-    turn: usize,
-    broker_cpus: String,
-    client_cpus: String,
-}
-
-impl Asked {
-    fn read(arguments: &[String]) -> Result<Self, Box<dyn Error>> {
-        let mut asked = Asked {
-            records: 10_000_000,
-            rounds: 1,
-            streams: true,
-            turn: 0,
-            broker_cpus: "0".into(),
-            client_cpus: "1".into(),
-        };
-        let mut rest = arguments.iter();
-        while let Some(name) = rest.next() {
-            let mut value = || rest.next().ok_or_else(|| format!("{name} wants a value"));
-            match name.as_str() {
-                "--records" => asked.records = value()?.parse()?,
-                "--rounds" => asked.rounds = value()?.parse()?,
-                "--turn" => asked.turn = value()?.parse()?,
-                "--without-streams" => asked.streams = false,
-                "--broker-cpus" => asked.broker_cpus = value()?.clone(),
-                "--client-cpus" => asked.client_cpus = value()?.clone(),
-                other => return Err(format!("there is no option {other}").into()),
-            }
-        }
-        Ok(asked)
-    }
-}
+use crate::job;
+use asked::Asked;
+use measure::Measured;
+use round::{Bench, Row, build_streams};
 
 /// The log and the blobs of a project.
 pub fn store(bootstrap: &str, dir: &Path, project: &str) -> Result<Store, Box<dyn Error>> {
@@ -81,12 +51,16 @@ pub fn store(bootstrap: &str, dir: &Path, project: &str) -> Result<Store, Box<dy
     })
 }
 
-/// The client that is measured: an ordinary processor of one thread, until it is killed.
+/// The client that is measured: an ordinary processor, until it is killed. It says on standard error which tasks each of
+/// its threads has.
 pub fn worker(arguments: &[String]) -> Result<(), Box<dyn Error>> {
-    let [bootstrap, dir, project, turn] = arguments else {
-        return Err("kafka-worker BOOTSTRAP DIR PROJECT TURN".into());
+    let [bootstrap, dir, project, turn, threads] = arguments else {
+        return Err("kafka-worker BOOTSTRAP DIR PROJECT TURN THREADS".into());
     };
-    let mut options = processor::Options::new(1, "bench".into());
+    let told = EnvFilter::new("warn,mainstem_host::processor=info");
+    let told = tracing_subscriber::fmt().with_env_filter(told);
+    told.with_ansi(false).with_writer(std::io::stderr).init();
+    let mut options = processor::Options::new(threads.parse()?, "bench".into());
     let store = store(bootstrap, Path::new(dir), project)?;
     let turn = FetchLimit {
         records: turn.parse()?,
@@ -102,15 +76,8 @@ pub fn worker(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     Err("the worker ended".into())
 }
 
-/// One row of the table.
-struct Row {
-    name: String,
-    measured: Measured,
-    compared: Compared,
-}
-
 pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
-    let asked = Asked::read(arguments)?;
+    let asked = Asked::read(arguments, ["0", "1"])?;
     let dir = tempfile::tempdir()?;
     let libs = mainstem_test_broker::fetch_jars()?;
     let classes = asked.streams.then(build_streams).transpose()?;
@@ -125,12 +92,9 @@ pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
             project: format!("bench{round}"),
         };
         bench.publish()?;
-        let row = bench.mainstem()?;
+        let row = bench.mainstem(asked.threads, &asked.client_cpus)?;
         tell(&row, asked.records, &features);
-        let (columns, largest) = drift::compare(&bench.store()?, &bench.project, asked.records)?;
-        println!(
-            "  PSI of {columns} columns of windows; beside the plain computation: {largest:.1e} at most"
-        );
+        check_drift(&bench)?;
         rows.push(row);
         if let Some(classes) = &classes {
             let row = bench.streams(classes)?;
@@ -146,6 +110,16 @@ pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// Compares the windows of a round's Mainstem with the plain computation.
+fn check_drift(bench: &Bench<'_>) -> Result<(), Box<dyn Error>> {
+    let (store, records) = (bench.store()?, bench.asked.records);
+    let (columns, largest) = drift::compare(&store, &bench.project, records)?;
+    println!(
+        "  PSI of {columns} columns of windows; beside the plain computation: {largest:.1e} at most"
+    );
+    Ok(())
+}
+
 fn tell(row: &Row, records: usize, features: &[String]) {
     let (m, c) = (&row.measured, &row.compared);
     println!(
@@ -158,7 +132,20 @@ fn tell(row: &Row, records: usize, features: &[String]) {
         m.half_cpu,
         m.memory
     );
-    println!("  {} rows; beside the plain computation:", c.rows);
+    println!("  | Up to | Records | CPU of a million | Memory |\n  |---|---|---|---|");
+    for tenth in &m.tenths {
+        println!(
+            "  | {} | {:.0} k/s | {:.2} s | {:.0} MB |",
+            tenth.until,
+            tenth.rate / 1e3,
+            tenth.cpu,
+            tenth.memory
+        );
+    }
+    match c.rows == records {
+        true => println!("  {} rows; beside the plain computation:", c.rows),
+        false => println!("  the last {} rows, beside the plain computation:", c.rows),
+    }
     for (at, feature) in features.iter().enumerate() {
         let (equal, largest) = (c.equal[at], c.largest[at]);
         match equal == c.rows {
@@ -207,150 +194,4 @@ fn ratios(mainstem: &Measured, streams: &Measured) {
         a.half_cpu / b.half_cpu,
     );
     row("peak memory", a.memory, b.memory, "MB", a.memory / b.memory);
-}
-
-/// One round.
-struct Bench<'a> {
-    asked: &'a Asked,
-    bootstrap: &'a str,
-    dir: &'a Path,
-    project: String,
-}
-
-impl Bench<'_> {
-    fn store(&self) -> Result<Store, Box<dyn Error>> {
-        store(self.bootstrap, &self.dir.join(&self.project), &self.project)
-    }
-
-    fn topic(&self, room: &str) -> String {
-        topics::of(&self.project, room, job::NAME)
-    }
-
-    /// Applies the project and writes its arrivals.
-    fn publish(&self) -> Result<(), Box<dyn Error>> {
-        let mut project = job::project()?;
-        project.name.clone_from(&self.project);
-        let store = self.store()?;
-        apply::apply(&store, &project, "bench", job::BEGIN)?;
-        Pacer::new(store.log.as_ref(), &project.name, Vec::new())?.tick(job::BEGIN)?;
-        let catalog = store.catalog(&project.name)?;
-        let schema = catalog.id_of(&format!("arrivals.{}", job::NAME));
-        let to = (self.topic("arrivals"), project.partitions);
-        generate(
-            self.bootstrap,
-            (&to.0, to.1),
-            schema.ok_or("no schema of the arrivals")?,
-            self.asked.records,
-        )
-    }
-
-    fn measure(&self, groups: &[&str], command: &Command) -> Result<Measured, Box<dyn Error>> {
-        let (topic, partitions) = (self.topic("arrivals"), job::project()?.partitions);
-        let (records, cpus) = (self.asked.records, &self.asked.client_cpus);
-        measure(
-            self.bootstrap,
-            (&topic, groups, partitions),
-            records,
-            cpus,
-            command,
-        )
-    }
-
-    fn compare(&self, topic: &str, read: &Read<'_>) -> Result<Compared, Box<dyn Error>> {
-        let (store, partitions) = (self.store()?, job::project()?.partitions);
-        compare(
-            store.log.as_ref(),
-            (topic, partitions),
-            self.asked.records,
-            read,
-        )
-    }
-
-    fn mainstem(&self) -> Result<Row, Box<dyn Error>> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["kafka-worker", self.bootstrap]);
-        command.arg(self.dir.join(&self.project)).arg(&self.project);
-        command.arg(self.asked.turn.to_string());
-        let groups = ["features", "profile_source"].map(|room| format!("{}.{room}", self.project));
-        let measured = self.measure(&groups.each_ref().map(String::as_str), &command)?;
-        let catalog = self.store()?.catalog(&self.project)?;
-        let known = catalog
-            .id_of(&format!("features.{}", job::NAME))
-            .and_then(|id| catalog.known(id));
-        let project = job::project()?;
-        let wanted = project.views[job::NAME].features.iter();
-        let layout = Layout::new(wanted.map(|f| Wanted::optional(&f.name, Kind::Number)))?;
-        let decoder = FlatDecoder::compile(known.ok_or("no schema")?.schema()?, &layout)?;
-        let read = |body: &[u8]| {
-            let mut columns = Columns::new(&layout);
-            decoder.append(body, &mut columns)?;
-            Ok(std::array::from_fn(|at| {
-                columns.number(at, 0).unwrap_or(f64::NAN)
-            }))
-        };
-        Ok(Row {
-            name: "Mainstem".into(),
-            measured,
-            compared: self.compare(&self.topic("features"), &read)?,
-        })
-    }
-
-    fn streams(&self, classes: &Path) -> Result<Row, Box<dyn Error>> {
-        let group = format!("{}-streams", self.project);
-        let (features, drift) = (format!("{group}-features"), format!("{group}-drift"));
-        let topic = |name: &str, partitions| TopicSpec {
-            name: name.into(),
-            partitions,
-        };
-        let partitions = job::project()?.partitions;
-        let log = self.store()?.log;
-        log.create_topics(&[topic(&features, partitions), topic(&drift, 1)])?;
-        let (classes, libs) = (classes.join("classes"), classes.join("libs/*"));
-        let mut command = Command::new("java");
-        command
-            .args(["-Xms1g", "-Xmx1g", "-XX:+UseParallelGC", "-cp"])
-            .arg(format!("{}:{}", classes.display(), libs.display()))
-            .arg("Job")
-            .arg(format!("broker={}", self.bootstrap))
-            .arg(format!("in={}", self.topic("arrivals")))
-            .arg(format!("group={group}"))
-            .arg(format!("features={features}"))
-            .arg(format!("drift={drift}"))
-            .arg(format!("state={}", self.dir.join("streams").display()));
-        let measured = self.measure(&[&group], &command)?;
-        let read = |body: &[u8]| {
-            let doubles = body.len().checked_sub(8 * FEATURES).ok_or("a short row")?;
-            let mut values = body[doubles..].chunks_exact(8);
-            let mut row = [0.0; FEATURES];
-            for place in &mut row {
-                let bytes = values.next().ok_or("a short row")?;
-                *place = f64::from_le_bytes(bytes.try_into()?);
-            }
-            Ok(row)
-        };
-        Ok(Row {
-            name: "Kafka Streams".into(),
-            measured,
-            compared: self.compare(&features, &read)?,
-        })
-    }
-}
-
-/// Builds Kafka Streams' job with Maven, which fetches its jars once; says where it is.
-fn build_streams() -> Result<PathBuf, Box<dyn Error>> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let out = here.join("../target/kafka-streams");
-    std::fs::create_dir_all(&out)?;
-    let out = out.canonicalize()?;
-    let built = Command::new("mvn")
-        .args(["-q", "-B", "-f"])
-        .arg(here.join("kafka-streams/pom.xml"))
-        .arg(format!("-Dout={}", out.display()))
-        .args(["package", "dependency:copy-dependencies"])
-        .arg(format!("-DoutputDirectory={}", out.join("libs").display()))
-        .output()?;
-    match built.status.success() {
-        true => Ok(out),
-        false => Err(String::from_utf8_lossy(&built.stdout).into()),
-    }
 }

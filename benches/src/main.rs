@@ -7,6 +7,7 @@
 //! cargo run --release -p mainstem-bench                 all sections
 //! cargo run --release -p mainstem-bench -- fold log     some of them: fold, turns, log, demo
 //! cargo run --release -p mainstem-bench -- kafka        beside Kafka Streams, on a real broker
+//! cargo run --release -p mainstem-bench -- kafka scale  the same job on one core and on two
 //! cargo run --release -p mainstem-bench -- http         posts to the gateway, beside the raw producer
 //! cargo run --release -p mainstem-bench -- restore      a task with a million records since its snapshot
 //! ```
@@ -39,7 +40,10 @@ const SECTIONS: [(&str, Section); 4] = [
 fn main() -> Result<(), Box<dyn Error>> {
     let asked: Vec<String> = std::env::args().skip(1).collect();
     match asked.split_first() {
-        Some((name, rest)) if name == "kafka" => return kafka::run(rest),
+        Some((name, rest)) if name == "kafka" => match rest.split_first() {
+            Some((name, rest)) if name == "scale" => return kafka::scale::run(rest),
+            _ => return kafka::run(rest),
+        },
         Some((name, rest)) if name == "kafka-worker" => return kafka::worker(rest),
         Some((name, rest)) if name == "http" => return http::run(rest),
         Some((name, rest)) if name == "http-gateway" => return http::serve(rest),

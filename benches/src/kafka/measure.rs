@@ -17,8 +17,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Ticks of a process's clock in a second, on every Linux.
 const TICKS: f64 = 100.0;
 
+/// Parts of a run of which each is measured.
+const PARTS: usize = 10;
+
 /// What was measured of one client.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Measured {
     /// Records a second, from the start of the process.
     pub whole: f64,
@@ -30,6 +33,63 @@ pub struct Measured {
     pub half_cpu: f64,
     /// Most memory, in megabytes.
     pub memory: f64,
+    /// Each tenth of the records.
+    pub tenths: Vec<Tenth>,
+}
+
+/// A tenth of a run, or several that went by between two looks.
+#[derive(Clone, Copy, Debug)]
+pub struct Tenth {
+    /// Records taken at its end.
+    pub until: i64,
+    /// Records a second.
+    pub rate: f64,
+    /// Processor time of a million records, in seconds.
+    pub cpu: f64,
+    /// Memory at its end, in megabytes.
+    pub memory: f64,
+}
+
+/// What the clients take: the records of a topic, in the groups' names.
+pub struct Taking<'a> {
+    /// `host:port`.
+    pub bootstrap: &'a str,
+    /// The topic and its partitions.
+    pub topic: (&'a str, u32),
+    /// The groups of one client: what all of them have committed is taken.
+    pub groups: &'a [&'a str],
+    /// Records of the topic.
+    pub records: usize,
+}
+
+/// Told of the records of each partition that are taken.
+pub type Moved<'a> = dyn FnMut(&[i64]) -> Result<(), Box<dyn Error>> + 'a;
+
+/// What a look at a client saw.
+struct Look {
+    done: i64,
+    at: Instant,
+    cpu: f64,
+    memory: f64,
+}
+
+impl Look {
+    fn take(done: i64, pid: u32) -> Result<Look, Box<dyn Error>> {
+        let (cpu, memory) = (processor_time(pid)?, memory(pid, "VmRSS:")?);
+        Ok(Look {
+            done,
+            at: Instant::now(),
+            cpu,
+            memory,
+        })
+    }
+
+    /// Records a second, and processor time of a million, since another look.
+    fn since(&self, before: &Look) -> (f64, f64) {
+        let records = (self.done - before.done) as f64;
+        let seconds = (self.at - before.at).as_secs_f64();
+        (records / seconds, (self.cpu - before.cpu) / records * 1e6)
+    }
 }
 
 /// A process that dies with this value.
@@ -42,70 +102,98 @@ impl Drop for Client {
     }
 }
 
-/// Records that a group has committed.
-fn committed(consumer: &BaseConsumer, list: &TopicPartitionList) -> Result<i64, Box<dyn Error>> {
+/// Records of each partition that a group has committed.
+fn committed(
+    consumer: &BaseConsumer,
+    list: &TopicPartitionList,
+) -> Result<Vec<i64>, Box<dyn Error>> {
     let offsets = consumer.committed_offsets(list.clone(), PATIENCE)?;
     let offset = |element: &TopicPartitionListElem<'_>| match element.offset() {
         Offset::Offset(offset) => offset,
         _ => 0,
     };
-    Ok(offsets.elements().iter().map(offset).sum())
+    Ok(offsets.elements().iter().map(offset).collect())
 }
 
-/// Runs `command` on these cores until each of the groups has committed all `records` of the topic.
+/// Runs `command` on these cores until each of the groups has committed all records of the topic; `moved` is called
+/// whenever there are more.
 pub fn measure(
-    bootstrap: &str,
-    (topic, groups, partitions): (&str, &[&str], u32),
-    records: usize,
+    taking: &Taking<'_>,
     cpus: &str,
     command: &Command,
+    moved: &mut Moved<'_>,
 ) -> Result<Measured, Box<dyn Error>> {
     let look = |group: &&str| -> Result<BaseConsumer, rdkafka::error::KafkaError> {
         let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", bootstrap);
+        config.set("bootstrap.servers", taking.bootstrap);
         config.set("group.id", *group).create()
     };
-    let looks: Vec<BaseConsumer> = groups.iter().map(look).collect::<Result<_, _>>()?;
+    let groups: Vec<BaseConsumer> = taking.groups.iter().map(look).collect::<Result<_, _>>()?;
     let mut list = TopicPartitionList::new();
-    list.add_partition_range(topic, 0, partitions as i32 - 1);
+    list.add_partition_range(taking.topic.0, 0, taking.topic.1 as i32 - 1);
     let mut pinned = Command::new("taskset");
     pinned.args(["-c", cpus]).arg(command.get_program());
     pinned.args(command.get_args());
     let begin = Instant::now();
     let mut client = Client(pinned.spawn()?);
     let pid = client.0.id();
-    let (mut half, mut last, mut moved) = (None, 0, begin);
-    loop {
+    let all = taking.records as i64;
+    let (mut looks, mut last, mut since) = (Vec::new(), 0, begin);
+    looks.push(Look {
+        done: 0,
+        at: begin,
+        cpu: 0.0,
+        memory: 0.0,
+    });
+    while looks.len() <= PARTS {
         std::thread::sleep(STEP);
         if let Some(status) = client.0.try_wait()? {
             return Err(format!("the client ended after {last} records: {status}").into());
         }
-        let mut done = records as i64;
-        for group in &looks {
-            done = done.min(committed(group, &list)?);
+        let mut taken = vec![i64::MAX; taking.topic.1 as usize];
+        for group in &groups {
+            let of_group = committed(group, &list)?;
+            taken
+                .iter_mut()
+                .zip(of_group)
+                .for_each(|(least, of)| *least = of.min(*least));
         }
-        let now = Instant::now();
+        let done = taken.iter().sum();
+        while looks.len() <= PARTS && done >= all * looks.len() as i64 / PARTS as i64 {
+            looks.push(Look::take(done, pid)?);
+        }
         if done > last {
-            (last, moved) = (done, now);
-        } else if now - moved > PATIENCE {
+            (last, since) = (done, Instant::now());
+            moved(&taken)?;
+        } else if since.elapsed() > PATIENCE {
             return Err(format!("no commit for {PATIENCE:?} after {last} records").into());
         }
-        if half.is_none() && done >= records as i64 / 2 {
-            half = Some((done, now, processor_time(pid)?));
-        }
-        if done >= records as i64 {
-            let (at, since, before) = half.ok_or("no half")?;
-            let rest = (records as i64 - at) as f64;
-            let (cpu, all) = (processor_time(pid)?, records as f64);
-            return Ok(Measured {
-                whole: all / (now - begin).as_secs_f64(),
-                half: rest / (now - since).as_secs_f64(),
-                cpu: cpu / all * 1e6,
-                half_cpu: (cpu - before) / rest * 1e6,
-                memory: peak_memory(pid)?,
-            });
-        }
     }
+    measured(&looks, pid)
+}
+
+fn measured(looks: &[Look], pid: u32) -> Result<Measured, Box<dyn Error>> {
+    let tenth = |pair: &[Look]| {
+        let (rate, cpu) = pair[1].since(&pair[0]);
+        let Look { done, memory, .. } = pair[1];
+        (done > pair[0].done).then_some(Tenth {
+            until: done,
+            rate,
+            cpu,
+            memory,
+        })
+    };
+    let (begin, middle, end) = (&looks[0], &looks[PARTS / 2], &looks[PARTS]);
+    let (whole, cpu) = end.since(begin);
+    let (half, half_cpu) = end.since(middle);
+    Ok(Measured {
+        whole,
+        half,
+        cpu,
+        half_cpu,
+        memory: memory(pid, "VmHWM:")?,
+        tenths: looks.windows(2).filter_map(tenth).collect(),
+    })
 }
 
 /// User and system time of a process, in seconds.
@@ -119,9 +207,11 @@ pub fn processor_time(pid: u32) -> Result<f64, Box<dyn Error>> {
     Ok((field(11)? + field(12)?) / TICKS)
 }
 
-fn peak_memory(pid: u32) -> Result<f64, Box<dyn Error>> {
+/// What the system says of a process's memory under that name, in megabytes.
+fn memory(pid: u32, name: &str) -> Result<f64, Box<dyn Error>> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let line = status.lines().find(|line| line.starts_with(name));
     let kilobytes = line.and_then(|line| line.split_whitespace().nth(1));
-    Ok(kilobytes.ok_or("no VmHWM")?.parse::<f64>()? / 1024.0)
+    let kilobytes = kilobytes.ok_or_else(|| format!("no {name}"))?;
+    Ok(kilobytes.parse::<f64>()? / 1024.0)
 }

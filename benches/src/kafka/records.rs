@@ -6,7 +6,7 @@ use std::time::Duration;
 use mainstem_kernel::Partition;
 use mainstem_kernel::log::{FetchLimit, Log, Reader};
 use mainstem_schemas::partition::partition_of;
-use mainstem_schemas::{Batch, wire};
+use mainstem_schemas::{Batch, Millis, wire};
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -77,15 +77,30 @@ struct Rows<'a> {
     read: &'a Read<'a>,
 }
 
-/// Reads the features of a body; missing ones are NaN.
-pub type Read<'a> = dyn Fn(&[u8]) -> Result<[f64; FEATURES], Box<dyn Error>> + 'a;
+/// Event time, where a body tells it, and features; missing ones are NaN.
+type Values = (Option<Millis>, [f64; FEATURES]);
+
+/// Reads a body.
+pub type Read<'a> = dyn Fn(&[u8]) -> Result<Values, Box<dyn Error>> + 'a;
 
 /// A row's key and features.
 type Row = (String, [f64; FEATURES]);
 
 impl Rows<'_> {
-    /// The next row.
-    fn next(&mut self) -> Result<Option<Row>, Box<dyn Error>> {
+    /// Event time of the first row, where those before it are deleted.
+    fn left(&mut self) -> Result<Option<Millis>, Box<dyn Error>> {
+        self.next = self.reader.range(&self.partition)?.start;
+        if self.next == 0 {
+            return Ok(None);
+        }
+        self.fill()?;
+        let first = self.batch.get(0).ok_or("all rows are deleted")?;
+        let (_, body) = wire::split(first.value.unwrap_or_default())?;
+        let (time, _) = (self.read)(body)?;
+        Ok(Some(time.ok_or("rows without event times")?))
+    }
+
+    fn fill(&mut self) -> Result<(), Box<dyn Error>> {
         if self.row == self.batch.len() {
             self.batch.clear();
             self.row = 0;
@@ -96,6 +111,12 @@ impl Rows<'_> {
                 &mut self.batch,
             )?;
         }
+        Ok(())
+    }
+
+    /// The next row.
+    fn next(&mut self) -> Result<Option<Row>, Box<dyn Error>> {
+        self.fill()?;
         let Some(record) = self.batch.get(self.row) else {
             return Ok(None);
         };
@@ -103,11 +124,13 @@ impl Rows<'_> {
         self.next = record.offset + 1;
         let key = std::str::from_utf8(record.key.unwrap_or_default())?.to_owned();
         let (_, body) = wire::split(record.value.unwrap_or_default())?;
-        Ok(Some((key, (self.read)(body)?)))
+        let (_, features) = (self.read)(body)?;
+        Ok(Some((key, features)))
     }
 }
 
-/// Reads what was written, committed records only, beside the records that it was made of.
+/// Reads what was written, committed records only, beside the records that it was made of; where the first rows are
+/// deleted, those that are left.
 pub fn compare(
     log: &dyn Log,
     (topic, partitions): (&str, u32),
@@ -125,18 +148,23 @@ pub fn compare(
             read,
         });
     }
+    let left = outputs.iter_mut().map(Rows::left);
+    let left: Vec<Option<Millis>> = left.collect::<Result<_, _>>()?;
     let mut entities = vec![Plain::default(); job::ENTITIES];
     let mut compared = Compared::default();
     for arrival in job::arrivals(records) {
+        let want = entities[arrival.entity].features(&arrival.columns);
         let key = arrival.key();
         let at = partition_of(key.as_bytes(), partitions) as usize;
+        if Some(arrival.time) < left[at] {
+            continue;
+        }
         let (of, got) = outputs[at]
             .next()?
             .ok_or_else(|| format!("{topic}/{at} ends after {} rows in all", compared.rows))?;
         if of != key {
             return Err(format!("{topic}/{at}: a row of {of} where one of {key} is next").into());
         }
-        let want = entities[arrival.entity].features(&arrival.columns);
         compared.rows += 1;
         for (at, (got, want)) in got.iter().zip(&want).enumerate() {
             let same = got.to_bits() == want.to_bits() || got.is_nan() && want.is_nan();

@@ -76,9 +76,13 @@ impl ConsumerContext for Rebalances {
 }
 
 impl Member {
-    /// Joins a group.
-    pub(crate) fn join(cluster: &Arc<Cluster>, group: &str) -> Result<Self, LogError> {
-        let config = settings::config(&cluster.options, Role::Member { group });
+    /// Has a worker join a group.
+    pub(crate) fn join(
+        cluster: &Arc<Cluster>,
+        group: &str,
+        worker: &str,
+    ) -> Result<Self, LogError> {
+        let config = settings::config(&cluster.options, Role::Member { group, worker });
         let consumer =
             config.create_with_context(Rebalances(Mutex::default(), cluster.trouble.clone()));
         Ok(Member {

@@ -53,11 +53,15 @@ pub(crate) enum Hands {
 }
 
 impl Room {
-    pub(crate) fn join(cluster: &Arc<Cluster>, group: &str) -> Result<Self, LogError> {
+    pub(crate) fn join(
+        cluster: &Arc<Cluster>,
+        group: &str,
+        worker: &str,
+    ) -> Result<Self, LogError> {
         Ok(Room {
             group: group.to_owned(),
             cluster: cluster.clone(),
-            member: Member::join(cluster, group)?,
+            member: Member::join(cluster, group, worker)?,
             share: Share::default(),
             read: 0,
             leads: BTreeMap::new(),

@@ -37,8 +37,8 @@ pub(crate) enum Role<'a> {
     Probe { committed: bool },
     /// Reads records.
     Reader,
-    /// Is a member of a group, and reads nothing.
-    Member { group: &'a str },
+    /// Is a member of a group, and reads nothing: of a worker, by its name.
+    Member { group: &'a str, worker: &'a str },
     /// Writes under a transactional id.
     Producer { id: &'a str },
 }
@@ -60,7 +60,7 @@ pub(crate) fn check(options: &Options) -> Result<(), LogError> {
 /// The configuration of a client.
 pub(crate) fn config(options: &Options, role: Role<'_>) -> ClientConfig {
     let mut config = ClientConfig::new();
-    config.set("client.id", format!("mainstem-{}", options.project));
+    config.set("client.id", client_id(&options.project, role));
     config.set("socket.nagle.disable", "true");
     for (key, value) in defaults(role) {
         config.set(*key, *value);
@@ -80,7 +80,7 @@ pub(crate) fn config(options: &Options, role: Role<'_>) -> ClientConfig {
         Role::Reader => {
             config.set("group.id", format!("{}.readers", options.project));
         }
-        Role::Member { group } => {
+        Role::Member { group, .. } => {
             config.set("group.id", group);
         }
         Role::Producer { id } => {
@@ -88,6 +88,16 @@ pub(crate) fn config(options: &Options, role: Role<'_>) -> ClientConfig {
         }
     }
     config
+}
+
+/// Brokers name a member after its client, and partitions are dealt out in the order of these names. A worker's members
+/// have one place in all groups, so that it is given the same partitions by each: tasks of several rooms on one partition
+/// then share what is read of it.
+fn client_id(project: &str, role: Role<'_>) -> String {
+    match role {
+        Role::Member { worker, .. } => format!("mainstem-{project}-{worker}"),
+        _ => format!("mainstem-{project}"),
+    }
 }
 
 /// Producer settings mean nothing to a consumer and the other way round: librdkafka would warn of each.
@@ -220,11 +230,13 @@ mod tests {
 
     #[test]
     fn every_role_is_a_configuration() {
+        let (group, worker) = ("g", "w");
+        let member = Role::Member { group, worker };
         for role in [
             Role::Probe { committed: true },
             Role::Probe { committed: false },
             Role::Reader,
-            Role::Member { group: "g" },
+            member,
             Role::Producer { id: "x" },
         ] {
             config(&options(&[]), role).create_native_config().unwrap();

@@ -165,8 +165,8 @@ impl Worker for KafkaWorker {
         let mut kept = BTreeSet::new();
         for (group, tasks) in groups {
             if !self.rooms.contains_key(&group) {
-                self.rooms
-                    .insert(group.clone(), Room::join(&self.cluster, &group)?);
+                let room = Room::join(&self.cluster, &group, &self.name)?;
+                self.rooms.insert(group.clone(), room);
             }
             let Some(room) = self.rooms.get_mut(&group) else {
                 continue;

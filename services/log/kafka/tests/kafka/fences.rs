@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use mainstem_kernel::Log;
 use mainstem_kernel::log::{Commit, CommitError};
+use mainstem_kernel::{Log, TaskId, TaskSpec};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
@@ -104,6 +104,45 @@ fn tasks_share_a_lead_or_have_a_slot() {
     for (task, next) in tasks.iter().zip([3, 2, 2, 1]) {
         assert_fenced(worker.commit(&[room.commit(task, next + 1)]));
         worker.commit(&[room.commit(task, next)]).unwrap();
+    }
+}
+
+/// Tasks of several rooms on one partition are one worker's: what is read of it is then read once.
+#[test]
+fn every_room_gives_a_worker_the_same_partitions() {
+    let Some(broker) = broker() else { return };
+    let room = Room::new(broker, "alike", 2, &[]);
+    let rooms = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let task = |name: &str, index: u32| TaskSpec {
+        id: TaskId(format!("{name}/x/{index}")),
+        ..room.task("x", Some(index))
+    };
+    let tasks: Vec<TaskSpec> = rooms
+        .iter()
+        .flat_map(|name| [task(name, 0), task(name, 1)])
+        .collect();
+    let mut workers = ["one", "two"].map(|name| (room.log.worker(name).unwrap(), Vec::new()));
+    let deadline = Instant::now() + Duration::from_secs(60);
+    // One partition of each room: while they join, a worker may hold both of one room and none of another.
+    let shared = |held: &Vec<TaskId>| {
+        let of = |room: &str| held.iter().filter(|id| id.0.starts_with(room)).count();
+        rooms.iter().all(|room| of(room) == 1)
+    };
+    while !workers.iter().all(|(_, held)| shared(held)) {
+        for (worker, held) in &mut workers {
+            assert!(Instant::now() < deadline, "only {held:?} came");
+            let change = worker.assign(&tasks).unwrap();
+            held.retain(|id| !change.lost.contains(id));
+            held.extend(change.gained);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    for (_, held) in &workers {
+        let index = |id: &TaskId| id.0.chars().last();
+        assert!(
+            held.iter().all(|id| index(id) == index(&held[0])),
+            "{held:?}"
+        );
     }
 }
 
