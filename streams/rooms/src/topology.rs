@@ -284,11 +284,24 @@ fn auditor(project: &Project) -> TaskSpec {
         for index in 0..CONTROL {
             spec = spec.read(&format!("rejects.{source}"), index, Immediate);
         }
-        for index in 0..project.partitions {
+        // One task that reads what many share out would be the limit of them all.
+        let unread = if is_read(project, source) {
+            0
+        } else {
+            project.partitions
+        };
+        for index in 0..unread {
             spec = spec.read(&format!("arrivals.{source}"), index, Immediate);
         }
     }
     spec.build()
+}
+
+/// Whether tasks of a view or a monitor read all arrivals of a source: they are in the chain by their turns.
+fn is_read(project: &Project, source: &str) -> bool {
+    let mut views = project.views.values().map(|view| &view.source);
+    let mut monitors = project.monitors.values().map(|monitor| &monitor.source);
+    views.any(|name| name == source) || monitors.any(|name| name == source)
 }
 
 /// Topics that every task reads by itself.

@@ -39,8 +39,9 @@ const MAX_QUEUED: usize = 128 << 20;
 /// One wait for answers, before errors are looked at.
 const STEP: Duration = Duration::from_millis(50);
 
-/// How long a commit waits to be visible, where others hold it back: it is committed, and readers wait anyway.
-const SEEN: Duration = Duration::from_millis(500);
+/// How long a commit waits to be visible: who appends reads on and expects its own, and a busy cluster may take seconds to
+/// write the markers. A transaction of others may hold it back for longer: it is committed, and readers wait anyway.
+const SEEN: Duration = Duration::from_secs(5);
 
 /// Partitions with an end beyond a transaction's records.
 type Written = Vec<(Partition, u64)>;
