@@ -2,9 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use mainstem_schemas::Span;
+use mainstem_host::processor::{INTERVALS, Options, TURN, TURNS};
+use mainstem_schemas::{Span, time::NotTime};
 
 use crate::place::{Kafka, Place};
 
@@ -71,9 +73,57 @@ pub struct Demo {
     /// Also write the summary as JSON to this file.
     #[arg(long)]
     pub report: Option<PathBuf>,
-    /// Workers; the figures are the same with any number.
+    #[command(flatten)]
+    pub workers: Workers,
+}
+
+/// The workers of a process; what they compute is the same with any of these.
+#[derive(Debug, Clone, Args)]
+pub struct Workers {
+    /// Workers in this process.
     #[arg(long, default_value_t = 2)]
     pub threads: usize,
+    /// Most records that a task takes in a turn, 1 to 65536.
+    #[arg(long, env = "MAINSTEM_BATCH", value_name = "RECORDS", default_value_t = TURN.records, value_parser = batch)]
+    pub batch: usize,
+    /// How long a worker that is not behind lets records gather for a commit, counted from the beginning of its last one:
+    /// 0ms to 1s [default: 20ms on Kafka, 0ms on the embedded log].
+    #[arg(long, env = "MAINSTEM_COMMIT_INTERVAL", value_name = "SPAN", value_parser = interval)]
+    pub commit_interval: Option<Duration>,
+}
+
+impl Workers {
+    /// What a processor of that name is told.
+    pub fn options(&self, name: String) -> Options {
+        let mut told = Options::new(self.threads, name);
+        told.turn.records = self.batch;
+        told.commit_interval = self.commit_interval;
+        told
+    }
+}
+
+/// Records of a turn.
+fn batch(text: &str) -> Result<usize, String> {
+    let (least, most) = (TURNS.start(), TURNS.end());
+    match text.parse() {
+        Ok(records) if TURNS.contains(&records) => Ok(records),
+        _ => Err(format!(
+            "a task takes {least} to {most} records in a turn; give a whole number of these"
+        )),
+    }
+}
+
+/// An interval of commits.
+fn interval(text: &str) -> Result<Duration, String> {
+    let span: Span = text.parse().map_err(|error: NotTime| error.to_string())?;
+    let interval = u64::try_from(span.0).map(Duration::from_millis);
+    let within = interval
+        .ok()
+        .filter(|interval| INTERVALS.contains(interval));
+    let (least, most) = (INTERVALS.start(), INTERVALS.end());
+    within.ok_or_else(|| {
+        format!("commits are {least:?} to {most:?} apart, for tasks change hands between them only; give a length of time within")
+    })
 }
 
 /// A project file.
@@ -116,9 +166,8 @@ pub struct Up {
     pub file: Option<PathBuf>,
     #[command(flatten)]
     pub actor: Actor,
-    /// Workers in this process.
-    #[arg(long, default_value_t = 2)]
-    pub threads: usize,
+    #[command(flatten)]
+    pub workers: Workers,
     /// Port of the HTTP doors [default: 7878]; with `run processor` or `run clock`, that of `/metrics`, `/healthz` and
     /// `/readyz`, which they have only where it is given.
     #[arg(long)]
