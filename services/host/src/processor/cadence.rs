@@ -47,3 +47,6 @@ pub(super) fn rest(begun: Instant, interval: Duration, stop: &AtomicBool) {
         std::thread::park_timeout(left);
     }
 }
+
+#[cfg(test)]
+mod tests;
