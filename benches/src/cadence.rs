@@ -98,7 +98,8 @@ pub fn worker(arguments: &[String]) -> Result<(), Box<dyn Error>> {
         ..gateway::Options::default()
     };
     let _workers = processor::start(&store, &options)?;
-    println!("{}", gateway::start(&store, &doors)?.address());
+    let doors = gateway::start(&store, &doors)?;
+    println!("{}", doors.address());
     loop {
         std::thread::park();
     }
@@ -108,12 +109,15 @@ pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     let asked = Asked::read(arguments)?;
     let bed = Bed::start(&asked.broker_cpus)?;
     if !asked.intervals.is_empty() {
+        // The broker's first seconds of a load are those of its compiler.
+        trickling(&bed, &asked, "warm", 0)?;
         println!(
             "| Interval | Commits/s | Worker, CPU-s a million | Broker, CPU-s a million | p50, p99 ms |\n|---|---|---|---|---|"
         );
     }
     for interval in &asked.intervals {
-        println!("{}", trickling(&bed, &asked, *interval)?);
+        let name = format!("interval{interval}");
+        println!("{}", trickling(&bed, &asked, &name, *interval)?);
     }
     if !asked.batches.is_empty() {
         println!(
@@ -127,9 +131,9 @@ pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
 }
 
 /// The job's project under a name of its own.
-fn project(name: String) -> Result<Project, Box<dyn Error>> {
+fn project(name: &str) -> Result<Project, Box<dyn Error>> {
     let mut project = job::project()?;
-    project.name = name;
+    project.name = name.into();
     Ok(project)
 }
 
@@ -154,8 +158,13 @@ impl Sample {
 }
 
 /// A row of an interval: records trickle in.
-fn trickling(bed: &Bed, asked: &Asked, interval: u64) -> Result<String, Box<dyn Error>> {
-    let project = project(format!("interval{interval}"))?;
+fn trickling(
+    bed: &Bed,
+    asked: &Asked,
+    name: &str,
+    interval: u64,
+) -> Result<String, Box<dyn Error>> {
+    let project = project(name)?;
     let store = bed.apply(&project)?;
     let dir = bed.dir().display().to_string();
     let told = [
@@ -211,7 +220,7 @@ fn trickling(bed: &Bed, asked: &Asked, interval: u64) -> Result<String, Box<dyn 
 
 /// A row of a size of turns: all records wait.
 fn waiting(bed: &Bed, asked: &Asked, batch: usize) -> Result<String, Box<dyn Error>> {
-    let project = project(format!("batch{batch}"))?;
+    let project = project(&format!("batch{batch}"))?;
     let store = bed.apply(&project)?;
     bed.generate(&store, &project, asked.records)?;
     let mut command = Command::new(std::env::current_exe()?);

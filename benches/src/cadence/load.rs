@@ -15,7 +15,7 @@ use crate::job;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Between two lots of records.
-const LOT: Duration = Duration::from_millis(2);
+const LOT: Duration = Duration::from_millis(5);
 
 /// Moments of a partition's records, in their order.
 pub type Moments = Vec<Vec<Instant>>;
@@ -42,7 +42,7 @@ impl Load<'_> {
         let producer: BaseProducer = ClientConfig::new()
             .set("bootstrap.servers", self.bootstrap)
             .set("enable.idempotence", "true")
-            .set("linger.ms", "1")
+            .set("linger.ms", "5")
             .create()?;
         let (begun, mut value) = (Instant::now(), Vec::new());
         let mut sent = self.moments();

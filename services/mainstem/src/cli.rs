@@ -120,9 +120,9 @@ fn interval(text: &str) -> Result<Duration, String> {
     let within = interval
         .ok()
         .filter(|interval| INTERVALS.contains(interval));
-    let (least, most) = (INTERVALS.start(), INTERVALS.end());
+    let most = INTERVALS.end();
     within.ok_or_else(|| {
-        format!("commits are {least:?} to {most:?} apart, for tasks change hands between them only; give a length of time within")
+        format!("commits are at most {most:?} apart, for only between them tasks change hands; give no more than that")
     })
 }
 
@@ -302,4 +302,57 @@ pub struct Explain {
     /// Explain this version's answer instead of the champion's.
     #[arg(long)]
     pub version: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workers(words: &[&str]) -> Result<Workers, String> {
+        let all = ["mainstem", "up"].iter().chain(words);
+        match Cli::try_parse_from(all).map(|cli| cli.command) {
+            Ok(Command::Up(up)) => Ok(up.workers),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_commits_reaches_the_processor() {
+        let told = |words: &[&str]| {
+            let options = workers(words).unwrap().options("w".into());
+            (options.turn.records, options.commit_interval)
+        };
+        assert_eq!(told(&[]), (TURN.records, None));
+        let millis = |count| Some(Duration::from_millis(count));
+        let cases = [
+            ("1", "0ms", (1, millis(0))),
+            ("65536", "1s", (65_536, millis(1000))),
+            ("500", "250ms", (500, millis(250))),
+        ];
+        for (batch, interval, wanted) in cases {
+            assert_eq!(
+                told(&["--batch", batch, "--commit-interval", interval]),
+                wanted
+            );
+        }
+    }
+
+    #[test]
+    fn a_batch_or_an_interval_out_of_its_bounds_is_refused_with_them() {
+        for value in ["0", "65537", "many", "1.5", ""] {
+            let said = workers(&["--batch", value]).unwrap_err();
+            let words = [&format!("'{value}'"), "--batch", "1 to 65536 records"];
+            assert!(words.iter().all(|word| said.contains(*word)), "{said}");
+        }
+        for value in ["1001ms", "1m", "9000000000000000ms"] {
+            let said = workers(&["--commit-interval", value]).unwrap_err();
+            let words = [value, "--commit-interval", "at most 1s apart"];
+            assert!(words.iter().all(|word| said.contains(word)), "{said}");
+        }
+        for value in ["20", "soon", "-5ms", ""] {
+            let said = workers(&[&format!("--commit-interval={value}")]).unwrap_err();
+            assert!(said.contains("a whole number and a unit: 500ms"), "{said}");
+        }
+    }
 }
