@@ -39,6 +39,9 @@ const STEP: Duration = Duration::from_millis(50);
 /// The load's first part, which is not measured.
 const WARM: Duration = Duration::from_secs(2);
 
+/// How long the broker's compiler takes most of its core under a new load.
+const COMPILES: Duration = Duration::from_secs(20);
+
 /// What is asked on the command line.
 struct Asked {
     intervals: Vec<u64>,
@@ -109,15 +112,17 @@ pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     let asked = Asked::read(arguments)?;
     let bed = Bed::start(&asked.broker_cpus)?;
     if !asked.intervals.is_empty() {
-        // The broker's first seconds of a load are those of its compiler.
-        trickling(&bed, &asked, "warm", 0)?;
+        trickling(&bed, &asked, ("warm", 0), COMPILES)?;
         println!(
             "| Interval | Commits/s | Worker, CPU-s a million | Broker, CPU-s a million | p50, p99 ms |\n|---|---|---|---|---|"
         );
     }
     for interval in &asked.intervals {
         let name = format!("interval{interval}");
-        println!("{}", trickling(&bed, &asked, &name, *interval)?);
+        println!(
+            "{}",
+            trickling(&bed, &asked, (&name, *interval), asked.time)?
+        );
     }
     if !asked.batches.is_empty() {
         println!(
@@ -161,8 +166,8 @@ impl Sample {
 fn trickling(
     bed: &Bed,
     asked: &Asked,
-    name: &str,
-    interval: u64,
+    (name, interval): (&str, u64),
+    time: Duration,
 ) -> Result<String, Box<dyn Error>> {
     let project = project(name)?;
     let store = bed.apply(&project)?;
@@ -186,7 +191,7 @@ fn trickling(
         bootstrap: bed.bootstrap(),
         partitions: project.partitions,
         rate: asked.rate,
-        time: WARM + asked.time,
+        time: WARM + time,
     };
     let schema = schema(&store, &project)?;
     let topic = |room: &str| topics::of(&project.name, room, job::NAME);
@@ -195,7 +200,7 @@ fn trickling(
         let samples = scope.spawn(|| {
             std::thread::sleep(WARM);
             let before = Sample::take(&worker, bed.broker()).map_err(|e| e.to_string())?;
-            std::thread::sleep(asked.time);
+            std::thread::sleep(time);
             let after = Sample::take(&worker, bed.broker()).map_err(|e| e.to_string())?;
             Ok::<_, String>((before, after))
         });
@@ -206,7 +211,7 @@ fn trickling(
         Ok::<_, Box<dyn Error>>((samples, load::delays(&sent, &seen, WARM)))
     })?;
     let (before, after) = sampled;
-    let seconds = asked.time.as_secs_f64();
+    let seconds = time.as_secs_f64();
     let millions = asked.rate as f64 * seconds / 1e6;
     Ok(format!(
         "| {interval} ms | {:.1} | {:.1} | {:.1} | {:.1}, {:.1} |",

@@ -12,7 +12,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use crate::job;
 
 /// How long the records may take after the last was sent.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Between two lots of records.
 const LOT: Duration = Duration::from_millis(5);
