@@ -42,6 +42,9 @@ const WARM: Duration = Duration::from_secs(2);
 /// How long the broker's compiler takes most of its core under a new load.
 const COMPILES: Duration = Duration::from_secs(20);
 
+/// Records of so long a time come before the load.
+const FIRST: Duration = Duration::from_millis(500);
+
 /// What is asked on the command line.
 struct Asked {
     intervals: Vec<u64>,
@@ -196,6 +199,17 @@ fn trickling(
     let schema = schema(&store, &project)?;
     let topic = |room: &str| topics::of(&project.name, room, job::NAME);
     let (arrivals, features) = (topic("arrivals"), topic("features"));
+    // What a worker does first takes longer: tasks are restored, and the broker hears of its transactions.
+    let first = Load {
+        time: FIRST,
+        ..load
+    };
+    first.send(&arrivals, schema)?;
+    let skipped: Vec<usize> = first
+        .read(&features, vec![0; load.partitions as usize])?
+        .iter()
+        .map(Vec::len)
+        .collect();
     let (sampled, delays) = std::thread::scope(|scope| {
         let samples = scope.spawn(|| {
             std::thread::sleep(WARM);
@@ -205,7 +219,7 @@ fn trickling(
             Ok::<_, String>((before, after))
         });
         let sender = scope.spawn(|| load.send(&arrivals, schema).map_err(|e| e.to_string()));
-        let seen = load.read(&features)?;
+        let seen = load.read(&features, skipped)?;
         let sent = sender.join().map_err(|_| "the producer panicked")??;
         let samples = samples.join().map_err(|_| "a sample panicked")??;
         Ok::<_, Box<dyn Error>>((samples, load::delays(&sent, &seen, WARM)))

@@ -68,8 +68,8 @@ impl Load<'_> {
         }
     }
 
-    /// Reads as many committed records of a topic; says when it saw them.
-    pub fn read(&self, topic: &str) -> Result<Moments, Box<dyn Error>> {
+    /// Reads as many committed records of a topic, after so many of each partition; says when it saw them.
+    pub fn read(&self, topic: &str, skipped: Vec<usize>) -> Result<Moments, Box<dyn Error>> {
         let consumer: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", self.bootstrap)
             .set("group.id", "cadence")
@@ -82,11 +82,17 @@ impl Load<'_> {
             list.add_partition_offset(topic, index, Offset::Beginning)?;
         }
         consumer.assign(&list)?;
-        let (mut seen, mut left) = (self.moments(), self.records());
+        let (mut seen, mut skipped) = (self.moments(), skipped);
+        let mut left = self.records();
         let deadline = Instant::now() + self.time + PATIENCE;
         while left > 0 {
             if let Some(record) = consumer.poll(Duration::from_millis(100)) {
-                seen[record?.partition() as usize].push(Instant::now());
+                let at = record?.partition() as usize;
+                if skipped[at] > 0 {
+                    skipped[at] -= 1;
+                    continue;
+                }
+                seen[at].push(Instant::now());
                 left -= 1;
             }
             if Instant::now() > deadline {
