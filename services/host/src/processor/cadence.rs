@@ -9,8 +9,8 @@ use mainstem_kernel::log::FetchLimit;
 use crate::store::Place;
 
 /// What a task takes in a turn, where so much waits: with four partitions behind, a commit is then some 100 ms of work,
-/// and what is written to a partition goes out as one batch of Kafka's. More is slower: the producer then waits for each
-/// batch of a partition before the next, and its thread spins meanwhile (a tenth more processor time at 24,576; measured).
+/// and what is written to a partition goes out as one batch of Kafka's. More costs memory and saves no processor time (2.88
+/// s a million records at 8,192 and 2.89 at 16,384; 3.00 at 4,096, 5.10 at 65,536: `mainstem-bench cadence`).
 pub const TURN: FetchLimit = FetchLimit {
     records: 8_192,
     bytes: 4 << 20,
@@ -25,7 +25,8 @@ pub const TURNS: RangeInclusive<usize> = 1..=65_536;
 /// which a session or a transaction times out.
 pub const INTERVALS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(1);
 
-/// The interval of commits on Kafka.
+/// The interval of commits on Kafka: about as long as a commit takes there at least (a post of one record, which is one
+/// transaction, 15 to 28 ms: docs/benchmarks.md), so that a lone record waits for nothing that it would not wait for anyway.
 const ON_KAFKA: Duration = Duration::from_millis(20);
 
 /// The interval of commits where nobody asks for another.
