@@ -12,16 +12,15 @@ mod load;
 mod raw;
 
 use std::error::Error;
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use mainstem_host::{apply, gateway};
+use mainstem_host::gateway;
 
+use crate::bed::{Bed, Server};
 use crate::job;
-use crate::kafka::{broker, store};
+use crate::kafka::store;
+use crate::table::within;
 use load::Load;
 
 /// Name of the project.
@@ -75,17 +74,6 @@ impl Measured {
         let rate = records as f64 / took.as_secs_f64();
         Measured { rate, times }
     }
-
-    /// The time within which so many of a hundred requests were answered, in milliseconds.
-    fn within(&self, percent: usize) -> f64 {
-        let at = (self.times.len() * percent / 100).min(self.times.len().saturating_sub(1));
-        self.times
-            .get(at)
-            .copied()
-            .unwrap_or_default()
-            .as_secs_f64()
-            * 1e3
-    }
 }
 
 /// The gateway that is measured, until it is killed; says its address.
@@ -101,66 +89,31 @@ pub fn serve(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// A gateway, which dies with this value.
-struct Gateway {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Gateway {
-    fn start(bootstrap: &str, dir: &Path, cpus: &str) -> Result<Self, Box<dyn Error>> {
-        let mut child = Command::new("taskset")
-            .args(["-c", cpus])
-            .arg(std::env::current_exe()?)
-            .args(["http-gateway", bootstrap])
-            .arg(dir)
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let mut line = String::new();
-        let said = child.stdout.take().ok_or("the gateway says nothing")?;
-        BufReader::new(said).read_line(&mut line)?;
-        let address = line.trim().parse();
-        let gateway = Gateway {
-            child,
-            address: address.map_err(|_| "the gateway did not start")?,
-        };
-        Ok(gateway)
-    }
-}
-
 pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     let asked = Asked::read(arguments)?;
-    let dir = tempfile::tempdir()?;
-    let libs = mainstem_test_broker::fetch_jars()?;
-    let broker = broker::start(&libs, dir.path(), &asked.broker_cpus)?;
+    let bed = Bed::start(&asked.broker_cpus)?;
     let mut project = job::project()?;
     project.name = PROJECT.into();
-    let store = store(&broker.bootstrap, dir.path(), PROJECT)?;
-    apply::apply(&store, &project, "bench", job::BEGIN)?;
-    let gateway = Gateway::start(&broker.bootstrap, dir.path(), &asked.gateway_cpus)?;
-    let load = Load::new(gateway.address, RECORDS.into_iter().max().unwrap_or(1));
+    let store = bed.apply(&project)?;
+    let dir = bed.dir().display().to_string();
+    let told = ["http-gateway", bed.bootstrap(), &dir];
+    let gateway = Server::start(&asked.gateway_cpus, &told)?;
+    let load = Load::new(gateway.address(), RECORDS.into_iter().max().unwrap_or(1));
     // The publication begins, and the clients of both sides meet the broker.
     load.post(1, 1, Duration::from_secs(1))?;
     let mut posted = Vec::new();
     for records in RECORDS {
         for connections in CONNECTIONS {
-            let (before, begun) = (load.appends()?, load.cpu(gateway.child.id())?);
+            let (before, begun) = (load.appends()?, load.cpu(gateway.id())?);
             let measured = load.post(records, connections, asked.time)?;
-            let cpu = load.cpu(gateway.child.id())? - begun;
+            let cpu = load.cpu(gateway.id())? - begun;
             let appends = load.appends()? - before;
             posted.push((records, connections, measured, cpu, appends));
         }
     }
     drop(gateway);
     let rows = raw::Rows::read(&store, &project)?;
-    let raw = raw::Raw::new(&broker.bootstrap, &store, &project, rows)?;
+    let raw = raw::Raw::new(bed.bootstrap(), &store, &project, rows)?;
     raw.send(1, 1, Duration::from_secs(1))?;
     println!(
         "| Records a request | Connections | HTTP, records/s | p50, p99 ms | Requests an append | Gateway, CPU-s a million \
@@ -172,13 +125,13 @@ pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
         println!(
             "| {records} | {connections} | {:.0} | {:.1}, {:.1} | {:.1} | {:.1} | {:.0} | {:.1}, {:.1} | {:.2} |",
             http.rate,
-            http.within(50),
-            http.within(99),
+            within(&http.times, 50),
+            within(&http.times, 99),
             requests / appends,
             cpu / all as f64 * 1e6,
             other.rate,
-            other.within(50),
-            other.within(99),
+            within(&other.times, 50),
+            within(&other.times, 99),
             http.rate / other.rate,
         );
     }

@@ -10,9 +10,12 @@
 //! cargo run --release -p mainstem-bench -- kafka scale  the same job on one core and on two
 //! cargo run --release -p mainstem-bench -- http         posts to the gateway, beside the raw producer
 //! cargo run --release -p mainstem-bench -- restore      a task with a million records since its snapshot
+//! cargo run --release -p mainstem-bench -- cadence      intervals of commits, and sizes of turns
 //! ```
 #![forbid(unsafe_code)]
 
+mod bed;
+mod cadence;
 mod demo;
 mod fold;
 mod http;
@@ -48,6 +51,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some((name, rest)) if name == "http" => return http::run(rest),
         Some((name, rest)) if name == "http-gateway" => return http::serve(rest),
         Some((name, rest)) if name == "restore" => return restore::run(rest),
+        Some((name, rest)) if name == "cadence" => return cadence::run(rest),
+        Some((name, rest)) if name == "cadence-worker" => return cadence::worker(rest),
         _ => {}
     }
     let known = |name: &String| SECTIONS.iter().any(|(section, _)| section == name);

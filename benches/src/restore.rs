@@ -13,17 +13,14 @@ use std::time::{Duration, Instant};
 
 use mainstem_host::gateway::{self, Doors};
 use mainstem_host::metrics::Metrics;
-use mainstem_host::{Store, apply, processor};
+use mainstem_host::{Store, processor};
 use mainstem_kernel::TaskId;
-use mainstem_kernel::pace::Pacer;
 use mainstem_kernel::runner::SnapshotEvery;
 use mainstem_rooms::topology::tasks_of;
 use mainstem_schemas::topics;
-use ureq::Agent;
 
+use crate::bed::{Bed, figure, metrics_of};
 use crate::job;
-use crate::kafka::records::generate;
-use crate::kafka::{broker, store};
 
 /// Name of the project.
 const PROJECT: &str = "restored";
@@ -67,21 +64,14 @@ impl Asked {
 
 pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     let asked = Asked::read(arguments)?;
-    let dir = tempfile::tempdir()?;
-    let libs = mainstem_test_broker::fetch_jars()?;
-    let broker = broker::start(&libs, dir.path(), &asked.broker_cpus)?;
+    let bed = Bed::start(&asked.broker_cpus)?;
     let mut project = job::project()?;
     (project.name, project.partitions) = (PROJECT.into(), 1);
     project.monitors.clear();
-    let store = store(&broker.bootstrap, dir.path(), PROJECT)?;
-    apply::apply(&store, &project, "bench", job::BEGIN)?;
-    Pacer::new(store.log.as_ref(), PROJECT, Vec::new())?.tick(job::BEGIN)?;
-    let schema = store.catalog(PROJECT)?;
-    let schema = schema.id_of(&format!("arrivals.{}", job::NAME));
+    let store = bed.apply(&project)?;
     let records = 2 * SnapshotEvery::default().records - TURN;
+    bed.generate(&store, &project, records as usize)?;
     let topic = topics::of(PROJECT, "arrivals", job::NAME);
-    let schema = schema.ok_or("no schema of the arrivals")?;
-    generate(&broker.bootstrap, (&topic, 1), schema, records as usize)?;
     work(&store, &topic, records)?;
     for _ in 0..asked.rounds {
         restore(&store, tasks_of(&project).len())?;
@@ -118,15 +108,13 @@ fn restore(store: &Store, tasks: usize) -> Result<(), Box<dyn Error>> {
         ..gateway::Options::default()
     };
     let page = gateway::start(store, &page)?;
-    let url = format!("http://{}/metrics", page.address());
     let mut options = processor::Options::new(1, "second".into());
     options.metrics = metrics;
     let begun = Instant::now();
     let handle = processor::start(store, &options)?;
     let mut since = None;
     let text = loop {
-        let text = Agent::new_with_defaults().get(&url).call()?;
-        let text = text.into_body().read_to_string()?;
+        let text = metrics_of(page.address())?;
         let restored = figure(&text, "mainstem_restore_seconds_count")?;
         let restoring = figure(&text, "mainstem_tasks_restoring")?;
         if restored + restoring > 0.0 {
@@ -152,11 +140,4 @@ fn restore(store: &Store, tasks: usize) -> Result<(), Box<dyn Error>> {
         records / seconds / 1e3
     );
     Ok(())
-}
-
-/// A figure without labels of a page of metrics.
-fn figure(page: &str, name: &str) -> Result<f64, Box<dyn Error>> {
-    let mut lines = page.lines().filter_map(|line| line.strip_prefix(name));
-    let value = lines.find_map(|rest| rest.strip_prefix(' '));
-    Ok(value.ok_or_else(|| format!("no {name}"))?.parse()?)
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use ureq::Agent;
 
 use super::Measured;
+use crate::bed::metrics_of;
 use crate::job;
 use crate::kafka::measure::processor_time;
 
@@ -86,9 +87,7 @@ impl Load {
 
     /// Appends of the gateway so far, as its metrics say.
     pub fn appends(&self) -> Result<f64, Box<dyn Error>> {
-        let url = format!("http://{}/metrics", self.address);
-        let page = Agent::new_with_defaults().get(url).call()?;
-        let page = page.into_body().read_to_string()?;
+        let page = metrics_of(self.address)?;
         let find = |line: &str| {
             let rest = line.strip_prefix("mainstem_source_appends_total")?;
             rest.rsplit(' ').next()?.parse().ok()

@@ -1,6 +1,8 @@
 //! Hosts the tasks: threads that are workers of the log. Any number of processes may do so at once; the log shares
 //! the tasks out.
 
+mod cadence;
+
 use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::Arc;
@@ -23,13 +25,7 @@ use crate::resolver::StoreResolver;
 use crate::store::{Store, StoreError};
 use crate::trainer::TrainerActuator;
 
-/// What a task takes in a turn, where so much waits: with four partitions behind, a commit is then some 100 ms of work,
-/// and what is written to a partition goes out as one batch of Kafka's. More is slower: the producer then waits for each
-/// batch of a partition before the next, and its thread spins meanwhile (a tenth more processor time at 24,576; measured).
-const TURN: FetchLimit = FetchLimit {
-    records: 8_192,
-    bytes: 4 << 20,
-};
+pub use cadence::{INTERVALS, TURN, TURNS};
 
 /// How long an idle worker waits for news before it looks after its membership anyway.
 const IDLE: Duration = Duration::from_millis(50);
@@ -52,6 +48,9 @@ pub struct Options {
     pub name: String,
     /// What a task takes in a turn at most.
     pub turn: FetchLimit,
+    /// How long a worker that is not behind lets records gather: it begins a step that long after it began the last one
+    /// that committed. By default what suits the log.
+    pub commit_interval: Option<Duration>,
     /// Knows the schemas of topics that others write.
     pub registry: Option<Arc<dyn OutsideRegistry>>,
     /// What the process measures.
@@ -66,6 +65,7 @@ impl Options {
             threads,
             name,
             turn: TURN,
+            commit_interval: None,
             registry: None,
             metrics: Metrics::default(),
         }
@@ -82,6 +82,9 @@ impl Handle {
     /// Stops the workers and waits until they have let go of their tasks.
     pub fn stop(self) {
         self.stop.store(true, Ordering::SeqCst);
+        for thread in &self.threads {
+            thread.thread().unpark();
+        }
         for thread in self.threads {
             if thread.join().is_err() {
                 tracing::error!("a worker panicked; its tasks go to the others");
@@ -103,16 +106,16 @@ impl Handle {
 pub fn start(store: &Store, options: &Options) -> Result<Handle, StoreError> {
     store.project()?;
     let schemas = OutsideSchemas::new(store.clone(), options.registry.clone());
-    let (stop, turn) = (Arc::new(AtomicBool::new(false)), options.turn);
+    let stop = Arc::new(AtomicBool::new(false));
     let mut threads = Vec::new();
     for index in 0..options.threads.max(1) {
         let (store, stop) = (store.clone(), Arc::clone(&stop));
         let name = format!("{}-{index}", options.name);
-        let (schemas, metrics) = (Arc::clone(&schemas), options.metrics.clone());
+        let (schemas, options) = (Arc::clone(&schemas), options.clone());
         let body = move || {
             let _span = tracing::info_span!("worker", seat = name).entered();
             while !stop.load(Ordering::SeqCst) {
-                if let Err(error) = work(&store, &name, &schemas, turn, &metrics, &stop) {
+                if let Err(error) = work(&store, &name, &schemas, &options, &stop) {
                     tracing::warn!(%error, "the worker joins again");
                     std::thread::sleep(REST);
                 }
@@ -131,10 +134,10 @@ fn work(
     store: &Store,
     name: &str,
     schemas: &Arc<OutsideSchemas>,
-    turn: FetchLimit,
-    metrics: &Metrics,
+    options: &Options,
     stop: &AtomicBool,
 ) -> Result<(), StoreError> {
+    let metrics = &options.metrics;
     let mut refusals = Refusals::default();
     let resolver = StoreResolver::new(store.blobs.clone());
     let resolver = Arc::new(resolver.with_schemas(Arc::clone(schemas)));
@@ -145,7 +148,7 @@ fn work(
         resolver,
         blobs: store.blobs.clone(),
         factory: Arc::new(machine),
-        limit: turn,
+        limit: options.turn,
         snapshots: SnapshotEvery::default(),
     };
     let actuator = TrainerActuator::new(Arc::clone(&store.log), store.blobs.clone(), &project.name);
@@ -155,6 +158,8 @@ fn work(
     let mut definitions = Watch::new(store, &project.name)?;
     let (mut clock, mut held) = (Fresh::default(), BTreeSet::new());
     let mut told = Told::default();
+    let interval = options.commit_interval;
+    let interval = interval.unwrap_or_else(|| cadence::interval(&store.place));
     while !stop.load(Ordering::SeqCst) {
         let seen = store.log.seen();
         if definitions.changed(Instant::now())? {
@@ -165,11 +170,12 @@ fn work(
             store.log.wait(seen, IDLE);
             continue;
         }
+        let begun = Instant::now();
         let progress = match crew.step(&tasks) {
             Ok(progress) => progress,
             Err(CommitError::Log(error)) => return Err(error.into()),
             Err(CommitError::Fenced(what)) => {
-                match refusals.take(std::time::Instant::now(), &what) {
+                match refusals.take(Instant::now(), &what) {
                     Refused::Once => tracing::info!(what, "fenced: tasks are rebuilt"),
                     Refused::Again { tell } => {
                         if tell {
@@ -206,7 +212,8 @@ fn work(
                 store.log.wait(seen, IDLE);
             }
             (0, false) => std::thread::sleep(REST),
-            _ => {}
+            _ if crew.is_behind() => {}
+            _ => cadence::rest(begun, interval, stop),
         }
     }
     Ok(())

@@ -2,9 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use mainstem_schemas::Span;
+use mainstem_host::processor::{INTERVALS, Options, TURN, TURNS};
+use mainstem_schemas::{Span, time::NotTime};
 
 use crate::place::{Kafka, Place};
 
@@ -71,9 +73,57 @@ pub struct Demo {
     /// Also write the summary as JSON to this file.
     #[arg(long)]
     pub report: Option<PathBuf>,
-    /// Workers; the figures are the same with any number.
+    #[command(flatten)]
+    pub workers: Workers,
+}
+
+/// The workers of a process; what they compute is the same with any of these.
+#[derive(Debug, Clone, Args)]
+pub struct Workers {
+    /// Workers in this process.
     #[arg(long, default_value_t = 2)]
     pub threads: usize,
+    /// Most records that a task takes in a turn, 1 to 65536.
+    #[arg(long, env = "MAINSTEM_BATCH", value_name = "RECORDS", default_value_t = TURN.records, value_parser = batch)]
+    pub batch: usize,
+    /// How long a worker that is not behind lets records gather for a commit, counted from the beginning of its last one:
+    /// 0ms to 1s [default: 20ms on Kafka, 0ms on the embedded log].
+    #[arg(long, env = "MAINSTEM_COMMIT_INTERVAL", value_name = "SPAN", value_parser = interval)]
+    pub commit_interval: Option<Duration>,
+}
+
+impl Workers {
+    /// What a processor of that name is told.
+    pub fn options(&self, name: String) -> Options {
+        let mut told = Options::new(self.threads, name);
+        told.turn.records = self.batch;
+        told.commit_interval = self.commit_interval;
+        told
+    }
+}
+
+/// Records of a turn.
+fn batch(text: &str) -> Result<usize, String> {
+    let (least, most) = (TURNS.start(), TURNS.end());
+    match text.parse() {
+        Ok(records) if TURNS.contains(&records) => Ok(records),
+        _ => Err(format!(
+            "a task takes {least} to {most} records in a turn; give a whole number of these"
+        )),
+    }
+}
+
+/// An interval of commits.
+fn interval(text: &str) -> Result<Duration, String> {
+    let span: Span = text.parse().map_err(|error: NotTime| error.to_string())?;
+    let interval = u64::try_from(span.0).map(Duration::from_millis);
+    let within = interval
+        .ok()
+        .filter(|interval| INTERVALS.contains(interval));
+    let most = INTERVALS.end();
+    within.ok_or_else(|| {
+        format!("commits are at most {most:?} apart, for only between them tasks change hands; give no more than that")
+    })
 }
 
 /// A project file.
@@ -116,9 +166,8 @@ pub struct Up {
     pub file: Option<PathBuf>,
     #[command(flatten)]
     pub actor: Actor,
-    /// Workers in this process.
-    #[arg(long, default_value_t = 2)]
-    pub threads: usize,
+    #[command(flatten)]
+    pub workers: Workers,
     /// Port of the HTTP doors [default: 7878]; with `run processor` or `run clock`, that of `/metrics`, `/healthz` and
     /// `/readyz`, which they have only where it is given.
     #[arg(long)]
@@ -253,4 +302,57 @@ pub struct Explain {
     /// Explain this version's answer instead of the champion's.
     #[arg(long)]
     pub version: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workers(words: &[&str]) -> Result<Workers, String> {
+        let all = ["mainstem", "up"].iter().chain(words);
+        match Cli::try_parse_from(all).map(|cli| cli.command) {
+            Ok(Command::Up(up)) => Ok(up.workers),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_commits_reaches_the_processor() {
+        let told = |words: &[&str]| {
+            let options = workers(words).unwrap().options("w".into());
+            (options.turn.records, options.commit_interval)
+        };
+        assert_eq!(told(&[]), (TURN.records, None));
+        let millis = |count| Some(Duration::from_millis(count));
+        let cases = [
+            ("1", "0ms", (1, millis(0))),
+            ("65536", "1s", (65_536, millis(1000))),
+            ("500", "250ms", (500, millis(250))),
+        ];
+        for (batch, interval, wanted) in cases {
+            assert_eq!(
+                told(&["--batch", batch, "--commit-interval", interval]),
+                wanted
+            );
+        }
+    }
+
+    #[test]
+    fn a_batch_or_an_interval_out_of_its_bounds_is_refused_with_them() {
+        for value in ["0", "65537", "many", "1.5", ""] {
+            let said = workers(&["--batch", value]).unwrap_err();
+            let words = [&format!("'{value}'"), "--batch", "1 to 65536 records"];
+            assert!(words.iter().all(|word| said.contains(*word)), "{said}");
+        }
+        for value in ["1001ms", "1m", "9000000000000000ms"] {
+            let said = workers(&["--commit-interval", value]).unwrap_err();
+            let words = [value, "--commit-interval", "at most 1s apart"];
+            assert!(words.iter().all(|word| said.contains(word)), "{said}");
+        }
+        for value in ["20", "soon", "-5ms", ""] {
+            let said = workers(&[&format!("--commit-interval={value}")]).unwrap_err();
+            assert!(said.contains("a whole number and a unit: 500ms"), "{said}");
+        }
+    }
 }

@@ -15,7 +15,7 @@ use mainstem_host::{Store, apply, processor};
 use mainstem_schemas::definition::Project;
 use mainstem_schemas::{EventId, Span};
 
-use crate::cli::Demo;
+use crate::cli::{Demo, Workers};
 use crate::commands::{Done, audit, now};
 use crate::place::Kafka;
 use crate::stop::Stop;
@@ -53,7 +53,7 @@ pub fn run(options: &Demo) -> Done {
     let data = write_new(&dir.join("electricity.csv"), DATA)?;
     out!("1. apply     {} (project {})", file.display(), project.name);
     apply::apply(&store, &project, "demo", now())?;
-    let published = play(&store, &project, options.threads)?;
+    let published = play(&store, &project, &options.workers)?;
     out!("3. audit     every derived event is recomputed and compared");
     let found = audit::verify(&store, &project, &mut |_| {})?;
     let mut summary = Summary::read(&store, &project, MODEL)?;
@@ -128,10 +128,10 @@ fn write_new(path: &Path, bytes: &[u8]) -> Result<PathBuf, Box<dyn Error>> {
 }
 
 /// The services and the paced publisher.
-fn play(store: &Store, project: &Project, threads: usize) -> Result<Published, Box<dyn Error>> {
+fn play(store: &Store, project: &Project, workers: &Workers) -> Result<Published, Box<dyn Error>> {
     let stop = Stop::listen()?;
     let name = format!("demo-{}", std::process::id());
-    let workers = processor::start(store, &processor::Options::new(threads, name))?;
+    let workers = processor::start(store, &workers.options(name))?;
     let input = Input {
         project,
         source: SOURCE,

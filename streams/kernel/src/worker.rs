@@ -246,8 +246,8 @@ impl<A: Actuator> Crew<A> {
         self.reader.look(&[])
     }
 
-    /// Whether there is work at hand for some steps.
-    fn is_behind(&self) -> bool {
+    /// Whether there is work at hand for some steps, by what the last one took.
+    pub fn is_behind(&self) -> bool {
         let behind = |owned: &Owned| owned.runner.took_much(self.parts.limit);
         self.owned.values().any(behind)
     }

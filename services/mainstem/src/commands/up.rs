@@ -45,7 +45,7 @@ fn serve(options: &Up, services: &[Service]) -> Done {
     for service in services {
         match service {
             Service::Processor => {
-                let mut told = processor::Options::new(options.threads, seat());
+                let mut told = options.workers.options(seat());
                 let registry = options.place.kafka.registry()?;
                 told.metrics = metrics.clone();
                 told.registry =

@@ -9,6 +9,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod cadence;
 #[path = "../../../host/tests/gateway/client.rs"]
 mod client;
 mod clock;
