@@ -25,7 +25,7 @@ use mainstem_schemas::topics;
 
 use crate::bed::{Bed, Server, figure, metrics_of, schema};
 use crate::job;
-use crate::kafka::measure::{measure, processor_time};
+use crate::kafka::measure::{Taking, measure, processor_time};
 use crate::kafka::store;
 use crate::table::within;
 use load::Load;
@@ -245,20 +245,16 @@ fn waiting(bed: &Bed, asked: &Asked, batch: usize) -> Result<String, Box<dyn Err
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["kafka-worker", bed.bootstrap()]);
     command.arg(bed.dir()).arg(&project.name);
-    command.arg(batch.to_string());
+    command.args([&batch.to_string(), "1"]);
     let groups = ["features", "profile_source"].map(|room| format!("{}.{room}", project.name));
     let topic = topics::of(&project.name, "arrivals", job::NAME);
-    let measured = measure(
-        bed.bootstrap(),
-        (
-            &topic,
-            &groups.each_ref().map(String::as_str),
-            project.partitions,
-        ),
-        asked.records,
-        &asked.client_cpus,
-        &command,
-    )?;
+    let taking = Taking {
+        bootstrap: bed.bootstrap(),
+        topic: (&topic, project.partitions),
+        groups: &groups.each_ref().map(String::as_str),
+        records: asked.records,
+    };
+    let measured = measure(&taking, &asked.client_cpus, &command, &mut |_| Ok(()))?;
     Ok(format!(
         "| {batch} | {:.0} k | {:.2} | {:.0} MB |",
         measured.whole / 1e3,

@@ -422,13 +422,13 @@ impl Place {
             if event.is_none() && offset >= self.next {
                 break;
             }
+            if event == Some(RDKafkaErrorCode::PartitionEOF) {
+                self.pass_end(offset);
+                continue;
+            }
             self.held.pop_front();
             match event {
                 None => self.scanned = self.scanned.max(offset + 1),
-                Some(RDKafkaErrorCode::PartitionEOF) => {
-                    self.scanned = self.scanned.max(offset);
-                    self.vague = self.vague.max(offset + 1);
-                }
                 Some(_) => {
                     self.vague = self.vague.max(offset + 1);
                     return event;
@@ -445,23 +445,37 @@ impl Place {
         None
     }
 
-    /// Hands records below `end` out.
+    /// Strikes the event at the front that says that the partition ended at `offset` when it was made.
+    fn pass_end(&mut self, offset: u64) {
+        self.held.pop_front();
+        self.scanned = self.scanned.max(offset);
+        self.vague = self.vague.max(offset + 1);
+    }
+
+    /// Hands records below `end` out. Where they come one by one there is an end between each and the next.
     fn hand_out(&mut self, limit: FetchLimit, end: u64, into: &mut Batch) {
         let (rows, bytes) = (into.len(), into.bytes());
         while into.len() - rows < limit.records.max(1) {
             if self.held.is_empty() {
                 self.take(CHUNK, Duration::ZERO);
             }
-            let below = |m: &&Message| m.event().is_none() && m.offset() < end;
-            let Some(message) = self.held.front().filter(below) else {
+            let Some(message) = self.held.front() else {
                 break;
             };
+            let (event, offset) = (message.event(), message.offset());
+            if event == Some(RDKafkaErrorCode::PartitionEOF) {
+                self.pass_end(offset);
+                continue;
+            }
+            if event.is_some() || offset >= end {
+                break;
+            }
             message.push_to(into);
             if into.len() - rows > 1 && into.bytes() - bytes > limit.bytes {
                 into.truncate(into.len() - 1);
                 break;
             }
-            self.next = message.offset() + 1;
+            self.next = offset + 1;
             self.scanned = self.scanned.max(self.next);
             self.held.pop_front();
         }
