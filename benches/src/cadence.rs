@@ -190,23 +190,25 @@ fn trickling(
         }
         std::thread::sleep(STEP);
     }
-    let load = Load {
-        bootstrap: bed.bootstrap(),
-        partitions: project.partitions,
-        rate: asked.rate,
-        time: WARM + time,
-    };
     let schema = schema(&store, &project)?;
     let topic = |room: &str| topics::of(&project.name, room, job::NAME);
     let (arrivals, features) = (topic("arrivals"), topic("features"));
     // What a worker does first takes longer: tasks are restored, and the broker hears of its transactions.
     let first = Load {
+        bootstrap: bed.bootstrap(),
+        partitions: project.partitions,
+        rate: asked.rate,
         time: FIRST,
-        ..load
+        after: 0,
+    };
+    let load = Load {
+        time: WARM + time,
+        after: first.records(),
+        ..first
     };
     first.send(&arrivals, schema)?;
     let skipped: Vec<usize> = first
-        .read(&features, vec![0; load.partitions as usize])?
+        .read(&features, vec![0; first.partitions as usize])?
         .iter()
         .map(Vec::len)
         .collect();

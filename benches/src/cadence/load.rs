@@ -26,10 +26,12 @@ pub struct Load<'a> {
     pub partitions: u32,
     pub rate: usize,
     pub time: Duration,
+    /// Records of the job that were sent before: an entity's event times must go on.
+    pub after: usize,
 }
 
 impl Load<'_> {
-    fn records(&self) -> usize {
+    pub fn records(&self) -> usize {
         (self.rate as f64 * self.time.as_secs_f64()) as usize
     }
 
@@ -46,7 +48,8 @@ impl Load<'_> {
             .create()?;
         let (begun, mut value) = (Instant::now(), Vec::new());
         let mut sent = self.moments();
-        let (mut arrivals, mut count) = (job::arrivals(self.records()), 0);
+        let arrivals = job::arrivals(self.after + self.records());
+        let (mut arrivals, mut count) = (arrivals.skip(self.after), 0);
         loop {
             let due = (begun.elapsed().as_secs_f64() * self.rate as f64) as usize;
             for arrival in arrivals.by_ref().take(due.saturating_sub(count)) {
