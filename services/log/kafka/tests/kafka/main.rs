@@ -11,6 +11,7 @@ mod faults;
 mod fences;
 mod figures;
 mod pacing;
+mod reading;
 mod secured;
 mod support;
 mod takeover;
