@@ -1,21 +1,27 @@
 //! What the benches on Kafka stand on: a broker on cores of its own, projects on it, and processes that are measured.
 
+mod broker;
+mod process;
+
 use std::error::Error;
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
+use mainstem_host::blobs::DirBlobs;
+use mainstem_host::store::Place;
 use mainstem_host::{Store, apply};
 use mainstem_kernel::pace::Pacer;
+use mainstem_log_kafka::{KafkaLog, Options};
 use mainstem_schemas::definition::Project;
 use mainstem_schemas::topics;
 use tempfile::TempDir;
 use ureq::Agent;
 
 use crate::job;
-use crate::kafka::broker::{self, Broker};
-use crate::kafka::{records, store};
+use crate::kafka::records;
+use broker::Broker;
+pub use process::{Process, Server};
 
 /// A broker, and a directory for its data and the blobs.
 pub struct Bed {
@@ -68,54 +74,20 @@ impl Bed {
     }
 }
 
+/// The log and the blobs of a project.
+pub fn store(bootstrap: &str, dir: &Path, project: &str) -> Result<Store, Box<dyn Error>> {
+    Ok(Store {
+        place: Place::kafka(bootstrap, project),
+        log: Arc::new(KafkaLog::connect(Options::new(bootstrap, project))?),
+        blobs: Arc::new(DirBlobs::open(&dir.join("blobs"))?),
+    })
+}
+
 /// The schema of the job's arrivals.
 pub fn schema(store: &Store, project: &Project) -> Result<u32, Box<dyn Error>> {
     let schema = store.catalog(&project.name)?;
     let schema = schema.id_of(&format!("arrivals.{}", job::NAME));
     Ok(schema.ok_or("no schema of the arrivals")?)
-}
-
-/// A process of this program that says where it listens; it dies with this value.
-pub struct Server {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Server {
-    /// Starts it on these cores, and waits until it has said its address.
-    pub fn start(cpus: &str, arguments: &[&str]) -> Result<Self, Box<dyn Error>> {
-        let mut child = Command::new("taskset")
-            .args(["-c", cpus])
-            .arg(std::env::current_exe()?)
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let mut line = String::new();
-        let said = child.stdout.take().ok_or("the process says nothing")?;
-        BufReader::new(said).read_line(&mut line)?;
-        let address = line.trim().parse();
-        Ok(Server {
-            child,
-            address: address.map_err(|_| format!("{} did not start", arguments[0]))?,
-        })
-    }
-
-    /// The process.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
 }
 
 /// The page of metrics of a process.

@@ -14,7 +14,6 @@ mod load;
 
 use std::error::Error;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use mainstem_host::gateway::{self, Doors};
@@ -23,10 +22,10 @@ use mainstem_rooms::topology::tasks_of;
 use mainstem_schemas::definition::Project;
 use mainstem_schemas::topics;
 
-use crate::bed::{Bed, Server, figure, metrics_of, schema};
+use crate::bed::{Bed, Server, figure, metrics_of, schema, store};
 use crate::job;
 use crate::kafka::measure::{Taking, measure, processor_time};
-use crate::kafka::store;
+use crate::kafka::{command_of, groups_of};
 use crate::table::within;
 use load::Load;
 
@@ -244,11 +243,8 @@ fn waiting(bed: &Bed, asked: &Asked, batch: usize) -> Result<String, Box<dyn Err
     let project = project(&format!("batch{batch}"))?;
     let store = bed.apply(&project)?;
     bed.generate(&store, &project, asked.records)?;
-    let mut command = Command::new(std::env::current_exe()?);
-    command.args(["kafka-worker", bed.bootstrap()]);
-    command.arg(bed.dir()).arg(&project.name);
-    command.args([&batch.to_string(), "1"]);
-    let groups = ["features", "profile_source"].map(|room| format!("{}.{room}", project.name));
+    let command = command_of(bed, &project.name, batch, 1)?;
+    let groups = groups_of(&project.name);
     let topic = topics::of(&project.name, "arrivals", job::NAME);
     let taking = Taking {
         bootstrap: bed.bootstrap(),

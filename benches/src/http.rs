@@ -17,9 +17,8 @@ use std::time::Duration;
 
 use mainstem_host::gateway;
 
-use crate::bed::{Bed, Server};
+use crate::bed::{Bed, Server, store};
 use crate::job;
-use crate::kafka::store;
 use crate::table::within;
 use load::Load;
 

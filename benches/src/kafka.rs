@@ -17,7 +17,6 @@
 //! 100,000,000) and some GB.
 
 mod asked;
-pub mod broker;
 mod clock;
 mod drift;
 pub mod measure;
@@ -27,28 +26,36 @@ pub mod scale;
 
 use std::error::Error;
 use std::path::Path;
-use std::sync::Arc;
+use std::process::Command;
 
-use mainstem_host::blobs::DirBlobs;
-use mainstem_host::store::Place;
-use mainstem_host::{Store, processor};
+use mainstem_host::processor;
 use mainstem_kernel::log::FetchLimit;
-use mainstem_log_kafka::{KafkaLog, Options};
 use mainstem_rooms::features::view_outputs;
 use tracing_subscriber::filter::EnvFilter;
 
+use crate::bed::{Bed, store};
 use crate::job;
 use asked::Asked;
 use measure::Measured;
 use round::{Bench, Row, build_streams};
 
-/// The log and the blobs of a project.
-pub fn store(bootstrap: &str, dir: &Path, project: &str) -> Result<Store, Box<dyn Error>> {
-    Ok(Store {
-        place: Place::kafka(bootstrap, project),
-        log: Arc::new(KafkaLog::connect(Options::new(bootstrap, project))?),
-        blobs: Arc::new(DirBlobs::open(&dir.join("blobs"))?),
-    })
+/// The command of [`worker`], for a project on a bed.
+pub fn command_of(
+    bed: &Bed,
+    project: &str,
+    turn: usize,
+    threads: usize,
+) -> Result<Command, Box<dyn Error>> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["kafka-worker", bed.bootstrap()]);
+    command.arg(bed.dir()).arg(project);
+    command.args([turn, threads].map(|number| number.to_string()));
+    Ok(command)
+}
+
+/// The groups that share the tasks of the job out.
+pub fn groups_of(project: &str) -> [String; 2] {
+    ["features", "profile_source"].map(|room| format!("{project}.{room}"))
 }
 
 /// The client that is measured: an ordinary processor, until it is killed. It says on standard error which tasks each of
@@ -78,17 +85,14 @@ pub fn worker(arguments: &[String]) -> Result<(), Box<dyn Error>> {
 
 pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     let asked = Asked::read(arguments, ["0", "1"])?;
-    let dir = tempfile::tempdir()?;
-    let libs = mainstem_test_broker::fetch_jars()?;
     let classes = asked.streams.then(build_streams).transpose()?;
-    let broker = broker::start(&libs, dir.path(), &asked.broker_cpus)?;
+    let bed = Bed::start(&asked.broker_cpus)?;
     let features = view_outputs(&job::project()?.views[job::NAME]);
     let mut rows = Vec::new();
     for round in 0..asked.rounds {
         let bench = Bench {
             asked: &asked,
-            bootstrap: &broker.bootstrap,
-            dir: dir.path(),
+            bed: &bed,
             project: format!("bench{round}"),
         };
         bench.publish()?;
@@ -105,7 +109,11 @@ pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     if let [mainstem, streams] = &rows[rows.len().saturating_sub(2)..]
         && asked.streams
     {
-        ratios(&mainstem.measured, &streams.measured);
+        beside(
+            ["Mainstem beside Kafka Streams", "Mainstem", "Kafka Streams"],
+            [&mainstem.measured, &streams.measured],
+            |mainstem, streams| mainstem / streams,
+        );
     }
     Ok(())
 }
@@ -157,41 +165,13 @@ fn tell(row: &Row, records: usize, features: &[String]) {
     }
 }
 
-fn ratios(mainstem: &Measured, streams: &Measured) {
-    println!(
-        "| Mainstem beside Kafka Streams | Mainstem | Kafka Streams | Ratio |\n|---|---|---|---|"
-    );
-    let row = |what: &str, a: f64, b: f64, unit: &str, ratio: f64| {
-        println!("| {what} | {a:.2} {unit} | {b:.2} {unit} | {ratio:.2} |");
-    };
-    let (a, b) = (mainstem, streams);
-    row(
-        "records, whole run",
-        a.whole / 1e3,
-        b.whole / 1e3,
-        "k/s",
-        a.whole / b.whole,
-    );
-    row(
-        "records, second half",
-        a.half / 1e3,
-        b.half / 1e3,
-        "k/s",
-        a.half / b.half,
-    );
-    row(
-        "processor time a million, whole run",
-        a.cpu,
-        b.cpu,
-        "s",
-        a.cpu / b.cpu,
-    );
-    row(
-        "processor time a million, second half",
-        a.half_cpu,
-        b.half_cpu,
-        "s",
-        a.half_cpu / b.half_cpu,
-    );
-    row("peak memory", a.memory, b.memory, "MB", a.memory / b.memory);
+/// Prints two clients' figures side by side.
+fn beside(heads: [&str; 3], [a, b]: [&Measured; 2], ratio: fn(f64, f64) -> f64) {
+    println!("| {} | Ratio |\n|---|---|---|---|", heads.join(" | "));
+    for ((what, a, unit), (_, b, _)) in a.figures().into_iter().zip(b.figures()) {
+        println!(
+            "| {what} | {a:.2} {unit} | {b:.2} {unit} | {:.2} |",
+            ratio(a, b)
+        );
+    }
 }

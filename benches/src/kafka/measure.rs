@@ -1,12 +1,14 @@
 //! A client beside its group's committed offsets: how fast they move, and what the process takes meanwhile.
 
 use std::error::Error;
-use std::process::{Child, Command};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+use crate::bed::Process;
 
 /// How often the offsets are looked at.
 const STEP: Duration = Duration::from_millis(20);
@@ -73,6 +75,19 @@ struct Look {
     memory: f64,
 }
 
+impl Measured {
+    /// The figures of a table: what, how much, in which unit.
+    pub fn figures(&self) -> [(&'static str, f64, &'static str); 5] {
+        [
+            ("records, whole run", self.whole / 1e3, "k/s"),
+            ("records, second half", self.half / 1e3, "k/s"),
+            ("processor time a million, whole run", self.cpu, "s"),
+            ("processor time a million, second half", self.half_cpu, "s"),
+            ("peak memory", self.memory, "MB"),
+        ]
+    }
+}
+
 impl Look {
     fn take(done: i64, pid: u32) -> Result<Look, Box<dyn Error>> {
         let (cpu, memory) = (processor_time(pid)?, memory(pid, "VmRSS:")?);
@@ -89,16 +104,6 @@ impl Look {
         let records = (self.done - before.done) as f64;
         let seconds = (self.at - before.at).as_secs_f64();
         (records / seconds, (self.cpu - before.cpu) / records * 1e6)
-    }
-}
-
-/// A process that dies with this value.
-struct Client(Child);
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 
@@ -135,7 +140,7 @@ pub fn measure(
     pinned.args(["-c", cpus]).arg(command.get_program());
     pinned.args(command.get_args());
     let begin = Instant::now();
-    let mut client = Client(pinned.spawn()?);
+    let mut client = Process(pinned.spawn()?);
     let pid = client.0.id();
     let all = taking.records as i64;
     let (mut looks, mut last, mut since) = (Vec::new(), 0, begin);

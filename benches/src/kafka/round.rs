@@ -5,23 +5,22 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use mainstem_columns::{Columns, FlatDecoder, Kind, Layout, Wanted};
-use mainstem_host::{Store, apply};
+use mainstem_host::Store;
 use mainstem_kernel::log::TopicSpec;
-use mainstem_kernel::pace::Pacer;
 use mainstem_schemas::topics;
 
 use super::asked::Asked;
 use super::clock::{Clock, discard, marks};
 use super::measure::{Measured, Moved, Taking, measure};
-use super::records::{Compared, Read, compare, generate};
-use super::store;
+use super::records::{Compared, Read, compare};
+use super::{command_of, groups_of};
+use crate::bed::{Bed, store};
 use crate::job::{self, FEATURES};
 
 /// One round: a project with its topics.
 pub struct Bench<'a> {
     pub asked: &'a Asked,
-    pub bootstrap: &'a str,
-    pub dir: &'a Path,
+    pub bed: &'a Bed,
     pub project: String,
 }
 
@@ -34,7 +33,7 @@ pub struct Row {
 
 impl Bench<'_> {
     pub fn store(&self) -> Result<Store, Box<dyn Error>> {
-        store(self.bootstrap, &self.dir.join(&self.project), &self.project)
+        store(self.bed.bootstrap(), self.bed.dir(), &self.project)
     }
 
     fn topic(&self, room: &str) -> String {
@@ -45,18 +44,8 @@ impl Bench<'_> {
     pub fn publish(&self) -> Result<(), Box<dyn Error>> {
         let mut project = job::project()?;
         project.name.clone_from(&self.project);
-        let store = self.store()?;
-        apply::apply(&store, &project, "bench", job::BEGIN)?;
-        Pacer::new(store.log.as_ref(), &project.name, Vec::new())?.tick(job::BEGIN)?;
-        let catalog = store.catalog(&project.name)?;
-        let schema = catalog.id_of(&format!("arrivals.{}", job::NAME));
-        let to = (self.topic("arrivals"), project.partitions);
-        generate(
-            self.bootstrap,
-            (&to.0, to.1),
-            schema.ok_or("no schema of the arrivals")?,
-            self.asked.records,
-        )
+        let store = self.bed.apply(&project)?;
+        self.bed.generate(&store, &project, self.asked.records)
     }
 
     fn measure(
@@ -67,7 +56,7 @@ impl Bench<'_> {
     ) -> Result<Measured, Box<dyn Error>> {
         let topic = (self.topic("arrivals"), job::project()?.partitions);
         let read = Taking {
-            bootstrap: self.bootstrap,
+            bootstrap: self.bed.bootstrap(),
             topic: (&topic.0, topic.1),
             groups,
             records: self.asked.records,
@@ -87,10 +76,7 @@ impl Bench<'_> {
 
     /// The job by an ordinary processor of so many threads on these cores. Log time follows what it has taken.
     pub fn mainstem(&self, threads: usize, cpus: &str) -> Result<Row, Box<dyn Error>> {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["kafka-worker", self.bootstrap]);
-        command.arg(self.dir.join(&self.project)).arg(&self.project);
-        command.args([self.asked.turn, threads].map(|number| number.to_string()));
+        let command = command_of(self.bed, &self.project, self.asked.turn, threads)?;
         let (store, partitions) = (self.store()?, job::project()?.partitions);
         let mut clock = Clock::new(
             (store.log.as_ref(), &self.project),
@@ -102,7 +88,7 @@ impl Bench<'_> {
             }
             Ok(())
         };
-        let groups = ["features", "profile_source"].map(|room| format!("{}.{room}", self.project));
+        let groups = groups_of(&self.project);
         let groups = groups.each_ref().map(String::as_str);
         let measured = self.measure((&groups, cpus), &command, &mut moved)?;
         let catalog = store.catalog(&self.project)?;
@@ -148,12 +134,15 @@ impl Bench<'_> {
             .args(["-Xms1g", "-Xmx1g", "-XX:+UseParallelGC", "-cp"])
             .arg(format!("{}:{}", classes.display(), libs.display()))
             .arg("Job")
-            .arg(format!("broker={}", self.bootstrap))
+            .arg(format!("broker={}", self.bed.bootstrap()))
             .arg(format!("in={}", self.topic("arrivals")))
             .arg(format!("group={group}"))
             .arg(format!("features={features}"))
             .arg(format!("drift={drift}"))
-            .arg(format!("state={}", self.dir.join("streams").display()));
+            .arg(format!(
+                "state={}",
+                self.bed.dir().join("streams").display()
+            ));
         let cpus = &self.asked.client_cpus;
         let measured = self.measure((&[&group], cpus), &command, &mut |_| Ok(()))?;
         let read = |body: &[u8]| {

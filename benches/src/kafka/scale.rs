@@ -14,9 +14,9 @@ use std::error::Error;
 use mainstem_rooms::features::view_outputs;
 
 use super::asked::Asked;
-use super::measure::Measured;
 use super::round::Bench;
-use super::{broker, check_drift, tell};
+use super::{beside, check_drift, tell};
+use crate::bed::Bed;
 use crate::job;
 
 pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
@@ -25,17 +25,14 @@ pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     if cores.len() < 2 || cores.iter().any(|core| core.parse::<u32>().is_err()) {
         return Err("--client-cpus wants a list of two cores or more, such as 0,1".into());
     }
-    let dir = tempfile::tempdir()?;
-    let libs = mainstem_test_broker::fetch_jars()?;
-    let broker = broker::start(&libs, dir.path(), &asked.broker_cpus)?;
+    let bed = Bed::start(&asked.broker_cpus)?;
     let features = view_outputs(&job::project()?.views[job::NAME]);
     for round in 0..asked.rounds {
         let mut measured = Vec::new();
         for (threads, cpus) in [(1, cores[0]), (cores.len(), asked.client_cpus.as_str())] {
             let bench = Bench {
                 asked: &asked,
-                bootstrap: &broker.bootstrap,
-                dir: dir.path(),
+                bed: &bed,
                 project: format!("scale{round}x{threads}"),
             };
             bench.publish()?;
@@ -45,35 +42,11 @@ pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
             measured.push(row.measured);
         }
         if let [one, many] = &measured[..] {
-            compare(one, many, cores.len());
+            let cores = format!("{} cores", cores.len());
+            beside(["", "One core", &cores], [one, many], |one, many| {
+                many / one
+            });
         }
     }
     Ok(())
-}
-
-fn compare(one: &Measured, many: &Measured, cores: usize) {
-    println!("| | One core | {cores} cores | Ratio |\n|---|---|---|---|");
-    let row = |what: &str, one: f64, many: f64, unit: &str| {
-        let ratio = many / one;
-        println!("| {what} | {one:.2} {unit} | {many:.2} {unit} | {ratio:.2} |");
-    };
-    row(
-        "records, whole run",
-        one.whole / 1e3,
-        many.whole / 1e3,
-        "k/s",
-    );
-    row(
-        "records, second half",
-        one.half / 1e3,
-        many.half / 1e3,
-        "k/s",
-    );
-    row(
-        "processor time a million, second half",
-        one.half_cpu,
-        many.half_cpu,
-        "s",
-    );
-    row("peak memory", one.memory, many.memory, "MB");
 }

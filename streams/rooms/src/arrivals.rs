@@ -55,21 +55,11 @@ impl Decoders {
         Ok(self.of(catalog, schema)?.append(body, columns)?)
     }
 
-    /// As [`append`](Self::append), reading no further than the last field of the layout.
+    /// The decoder of a writer's schema.
     ///
     /// # Errors
-    /// [`Refusal`], by field where it is about one.
-    pub fn peek(
-        &mut self,
-        catalog: &Catalog,
-        schema: u32,
-        body: &[u8],
-        columns: &mut Columns,
-    ) -> Result<(), Refusal> {
-        Ok(self.of(catalog, schema)?.peek(body, columns)?)
-    }
-
-    fn of(&mut self, catalog: &Catalog, schema: u32) -> Result<&FlatDecoder, Refusal> {
+    /// [`Refusal`] of a schema that is unknown, or cannot give what the layout wants.
+    pub fn of(&mut self, catalog: &Catalog, schema: u32) -> Result<&FlatDecoder, Refusal> {
         let found = self.by_schema.iter().position(|(id, _)| *id == schema);
         let at = match found {
             Some(at) => at,

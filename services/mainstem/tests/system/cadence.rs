@@ -2,8 +2,6 @@
 
 use std::process::Stdio;
 
-use mainstem_schemas::events::Event;
-
 use crate::place::Place;
 use crate::process::until;
 use crate::shop::{HEADER, orders, project};
@@ -20,18 +18,7 @@ fn a_processor_takes_no_more_in_a_turn_than_its_user_says() {
     until("all orders are features", || {
         place.count("features.spending") == 100
     });
-    let taken = place.events("turns").into_iter().filter_map(|(_, event)| {
-        let Event::Turn(turn) = event else {
-            panic!("{event:?}")
-        };
-        let arrivals = turn
-            .runs
-            .iter()
-            .filter(|run| run.topic.contains(".arrivals."));
-        turn.task
-            .starts_with("features/")
-            .then(|| arrivals.map(|run| run.count).sum::<i64>())
-    });
+    let taken = place.taken().into_iter().map(|(_, arrivals)| arrivals);
     let taken: Vec<i64> = taken.filter(|count| *count > 0).collect();
     assert_eq!(taken.iter().max(), Some(&7), "{taken:?}");
     assert_eq!(taken.iter().sum::<i64>(), 100);

@@ -82,6 +82,23 @@ impl Place {
         }
         events
     }
+
+    /// The turns of the view's tasks: the task, and the arrivals that it took.
+    pub fn taken(&self) -> Vec<(String, i64)> {
+        let mut taken = Vec::new();
+        for (_, event) in self.events("turns") {
+            let Event::Turn(turn) = event else {
+                panic!("{event:?}")
+            };
+            if turn.task.starts_with("features/") {
+                let arrivals = turn.runs.iter();
+                let arrivals = arrivals.filter(|run| run.topic.contains(".arrivals."));
+                let count = arrivals.map(|run| run.count).sum();
+                taken.push((turn.task, count));
+            }
+        }
+        taken
+    }
 }
 
 /// All that a log holds, but for what two runs of the same data need not have in common: values and headers by topic,

@@ -6,7 +6,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use mainstem_kernel::pace::Pacer;
 use mainstem_rooms::topology::tasks_of;
 use mainstem_schemas::Millis;
-use mainstem_schemas::events::Event;
 use serde_json::Value;
 
 use crate::history::by_key;
@@ -61,17 +60,8 @@ fn shared_out(place: &Place, processes: &[&Process]) -> Vec<BTreeSet<String>> {
 /// Arrivals that each task of the view took.
 fn taken(place: &Place) -> BTreeMap<String, i64> {
     let mut taken = BTreeMap::new();
-    for (_, event) in place.events("turns") {
-        let Event::Turn(turn) = event else {
-            panic!("{event:?}")
-        };
-        let arrivals = turn
-            .runs
-            .iter()
-            .filter(|run| run.topic.contains(".arrivals."));
-        if turn.task.starts_with("features/") {
-            *taken.entry(turn.task).or_default() += arrivals.map(|run| run.count).sum::<i64>();
-        }
+    for (task, arrivals) in place.taken() {
+        *taken.entry(task).or_default() += arrivals;
     }
     taken
 }

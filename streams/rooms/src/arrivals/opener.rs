@@ -197,8 +197,8 @@ impl TimeColumn {
 
     fn read(&mut self, catalog: &Catalog, schema: u32, body: &[u8]) -> Result<Millis, Refusal> {
         self.columns.clear();
-        self.decoders
-            .peek(catalog, schema, body, &mut self.columns)?;
+        let decoder = self.decoders.of(catalog, schema)?;
+        decoder.peek(body, &mut self.columns)?;
         let text = self.columns.text(0, 0);
         let time = match text {
             Some(text) => text.trim_ascii().parse().ok(),

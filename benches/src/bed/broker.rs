@@ -3,8 +3,10 @@
 use std::error::Error;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+use super::Process;
 
 /// How long a start may take.
 const START: Duration = Duration::from_secs(60);
@@ -16,20 +18,13 @@ const CLUSTER: &str = "bWFpbnN0ZW0tYmVuY2gtMQ";
 pub struct Broker {
     /// `host:port`.
     pub bootstrap: String,
-    child: Child,
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+    process: Process,
 }
 
 impl Broker {
     /// Its process.
     pub fn id(&self) -> u32 {
-        self.child.id()
+        self.process.0.id()
     }
 }
 
@@ -98,7 +93,7 @@ pub fn start(libs: &Path, dir: &Path, cpus: &str) -> Result<Broker, Box<dyn Erro
         .spawn()?;
     let broker = Broker {
         bootstrap: bootstrap.clone(),
-        child,
+        process: Process(child),
     };
     let deadline = Instant::now() + START;
     while TcpStream::connect(&bootstrap).is_err() {
