@@ -1,11 +1,12 @@
 //! What a log holds, and how two logs differ.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use mainstem_host::Store;
 use mainstem_kernel::Partition;
 use mainstem_kernel::worker::for_each;
+use mainstem_schemas::RecordRef;
 
 /// Key, value and headers of every record, per partition and writer: tasks that write to one partition on one tick
 /// have no order between them. Without the chain (how turns are cut differs between live runs), without outcomes
@@ -36,8 +37,7 @@ pub fn history(store: &Store, project: &str) -> History {
                 let writer =
                     String::from_utf8_lossy(record.header("ce_source").unwrap_or_default())
                         .into_owned();
-                let headers: Vec<_> = record.headers().collect();
-                let text = format!("{:?}", (record.key, record.value, headers));
+                let text = text_of(record);
                 history
                     .entry((partition.clone(), writer))
                     .or_default()
@@ -48,6 +48,22 @@ pub fn history(store: &Store, project: &str) -> History {
         }
     }
     history
+}
+
+/// All of a record but its place; two are equal where the records are.
+fn text_of(record: RecordRef<'_>) -> String {
+    let mut text = format!("{} {}", bytes(record.key), bytes(record.value));
+    for (name, value) in record.headers() {
+        let _ = write!(text, " {name}={}", value.escape_ascii());
+    }
+    text
+}
+
+/// A key or value as it is in the text of a record.
+#[must_use]
+pub fn bytes(of: Option<&[u8]>) -> String {
+    let quoted = |of: &[u8]| format!("\"{}\"", of.escape_ascii());
+    of.map_or_else(|| "nothing".into(), quoted)
 }
 
 /// Fails, in few words, with the first record that differs.

@@ -23,8 +23,8 @@ fn leaves_the_undisturbed_history(name: &str) {
     let Some(outcome) = play(name, SHORT) else {
         return;
     };
-    assert!(outcome.differences.records > 20_000, "{outcome:?}");
-    assert!(outcome.differences.is_none(), "{outcome:?}");
+    assert!(outcome.differences.records > 20_000, "{outcome}");
+    assert!(outcome.differences.is_none(), "{outcome}");
 }
 
 macro_rules! scenarios {

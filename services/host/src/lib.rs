@@ -27,6 +27,8 @@ pub mod store;
 pub mod summary;
 pub mod ticker;
 pub mod trainer;
+#[cfg(test)]
+mod unruly;
 
 pub use mainstem_blobs as blobs;
 pub use store::Store;

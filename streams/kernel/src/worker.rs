@@ -117,6 +117,12 @@ impl Owned {
             performing: BTreeSet::new(),
         }
     }
+
+    fn awaits(&self, outcome: &Outcome) -> bool {
+        let outstanding = self.runner.task().outstanding();
+        let name = (outcome.effect, outcome.attempt);
+        outstanding.iter().any(|e| (e.id, e.attempt) == name)
+    }
 }
 
 /// A worker's loop, one step at a time.
@@ -402,8 +408,11 @@ impl<A: Actuator> Crew<A> {
     fn take_outcomes(&mut self) -> Vec<Commit> {
         let mut commits = Vec::new();
         for outcome in self.actuator.outcomes() {
-            // A task that moved on to another worker is asked again there, under the same attempt.
-            if self.owned.contains_key(&outcome.task) {
+            // A task that moved on to another worker is asked again there, under the same attempt. One that was asked
+            // twice, for the end of a commit was unknown, has its answer already: a second one in the log would be a
+            // record that no undisturbed run has, and a paced run would count it as news.
+            let owned = self.owned.get(&outcome.task);
+            if owned.is_some_and(|owned| owned.awaits(&outcome)) {
                 commits.push(Commit {
                     task: outcome.task,
                     turn: None,

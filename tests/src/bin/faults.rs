@@ -45,13 +45,7 @@ fn main() -> ExitCode {
     for name in names {
         match play(&name, size) {
             Some(outcome) => {
-                println!(
-                    "{name:9} {:>4} s  {}; {} restarts by the supervisor; {}",
-                    outcome.took.as_secs(),
-                    outcome.done,
-                    outcome.restarts,
-                    outcome.differences
-                );
+                println!("{name:9} {outcome}");
                 sound &= outcome.differences.is_none();
             }
             None => println!("{name:9} cannot be had on this machine"),

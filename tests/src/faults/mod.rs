@@ -7,6 +7,7 @@
 mod fleet;
 pub mod scenarios;
 
+use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -68,6 +69,22 @@ pub struct Outcome {
     pub differences: Differences,
     /// How long it took.
     pub took: Duration,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Outcome {
+            done,
+            restarts,
+            differences,
+            took,
+        } = self;
+        write!(
+            f,
+            "{:>4} s  {done}; {restarts} restarts by the supervisor; {differences}",
+            took.as_secs()
+        )
+    }
 }
 
 impl Site {

@@ -8,7 +8,7 @@ use mainstem_test_broker::{Broker, Cluster, SmallDisk};
 
 use super::fleet::Role;
 use super::{Dice, Happen, NAME, Outcome, Site};
-use crate::history::History;
+use crate::history::{History, bytes};
 
 /// Beyond the session (10 s) and the transaction's time-out (10 s, looked for each second or so).
 const STOPPED: Duration = Duration::from_secs(26);
@@ -306,7 +306,7 @@ impl Happen for Poison {
 
     /// Each is in the arrivals and, once, in the quarantine.
     fn set_aside(&self, found: &mut History) {
-        let poison = format!("Some({POISON:?})");
+        let poison = bytes(Some(POISON));
         let mut counts = [0, 0];
         for ((partition, _), records) in &mut *found {
             let place = [".arrivals.market", ".quarantine"];

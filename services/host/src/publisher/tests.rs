@@ -2,71 +2,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
-use mainstem_kernel::log::{Log, LogError, Partition, Reader, TopicSpec, Worker, Writer};
-use mainstem_kernel::{TaskId, TaskSpec};
 use mainstem_schemas::Millis;
-use mainstem_schemas::events::Turn;
 
 use super::{Format, Input, PublishError, publish};
 use crate::Store;
+use crate::unruly::Unruly;
 
-/// A log on which somebody else begins a publication as soon as one is about to be begun, so many times.
-struct Crowded {
-    log: Arc<dyn Log>,
-    others: AtomicUsize,
-}
-
-impl Log for Crowded {
-    fn create_topics(&self, topics: &[TopicSpec]) -> Result<(), LogError> {
-        self.log.create_topics(topics)
-    }
-
-    fn topics(&self) -> Result<Vec<TopicSpec>, LogError> {
-        self.log.topics()
-    }
-
-    fn reader(&self) -> Result<Box<dyn Reader>, LogError> {
-        self.log.reader()
-    }
-
-    fn writer(&self, name: &str) -> Result<Box<dyn Writer>, LogError> {
-        let writer = self.log.writer(name)?;
-        let another = |left: usize| left.checked_sub(1);
-        let others = &self.others;
-        if others
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, another)
-            .is_ok()
-        {
-            self.log.writer(name)?;
-        }
-        Ok(writer)
-    }
-
-    fn worker(&self, name: &str) -> Result<Box<dyn Worker>, LogError> {
-        self.log.worker(name)
-    }
-
-    fn slot(&self, task: &TaskSpec) -> Result<Box<dyn Worker>, LogError> {
-        self.log.slot(task)
-    }
-
-    fn last_turn(&self, task: &TaskId) -> Result<Option<Turn>, LogError> {
-        self.log.last_turn(task)
-    }
-
-    fn truncate(&self, partition: &Partition, before: u64) -> Result<(), LogError> {
-        self.log.truncate(partition, before)
-    }
-
-    fn seen(&self) -> u64 {
-        self.log.seen()
-    }
-
-    fn wait(&self, seen: u64, timeout: Duration) -> bool {
-        self.log.wait(seen, timeout)
-    }
+/// Takes one off; says whether there was one.
+fn take_one(from: &AtomicUsize) -> bool {
+    let less = |left: usize| left.checked_sub(1);
+    from.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less)
+        .is_ok()
 }
 
 /// Publishes a row, where so many others begin meanwhile.
@@ -75,10 +22,15 @@ fn among(others: usize) -> Result<u64, PublishError> {
     let mut store = Store::open(dir.path()).unwrap();
     let project = mainstem_project::parse("mainstem.yaml", mainstem_project::example()).unwrap();
     crate::apply::apply(&store, &project, "test", Millis(0)).unwrap();
-    store.log = Arc::new(Crowded {
-        log: Arc::clone(&store.log),
-        others: AtomicUsize::new(others),
+    // Somebody else begins a publication as soon as one is about to be begun, so many times.
+    let others = AtomicUsize::new(others);
+    let crowded = Unruly::new(Arc::clone(&store.log)).after_writer(move |log, name| {
+        if take_one(&others) {
+            log.writer(name)?;
+        }
+        Ok(())
     });
+    store.log = Arc::new(crowded);
     let row = "{\"nswprice\": 0.1}\n";
     let input = Input {
         project: &project,

@@ -5,7 +5,6 @@
 //! half for 50 million. Rows and labels from the as-of time on are left out. A row meets its label by the join's own functions.
 
 use mainstem_columns::{Columns, Kind, Layout, Wanted};
-use mainstem_kernel::log::LogError;
 use mainstem_kernel::runner::Blobs;
 use mainstem_kernel::worker::{read_catalog, read_events};
 use mainstem_kernel::{Log, Reader};
@@ -316,9 +315,8 @@ fn definition(
             }
         },
     )?;
-    let text = last.ok_or_else(|| {
-        LogError::Other("the log holds no definition; run `mainstem apply`".into())
-    })?;
+    let text =
+        last.ok_or_else(|| Failure::passing("the log holds no definition; run `mainstem apply`"))?;
     serde_json::from_str(&text)
         .map_err(|error| Failure::lasting(format!("the definition cannot be read: {error}")))
 }

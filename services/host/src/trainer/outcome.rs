@@ -23,12 +23,19 @@ use crate::log_time::last_tick;
 /// Time between tries to write an outcome's record: the log is away, or lacks our schemas until `mainstem apply`.
 const REST: Duration = Duration::from_secs(1);
 
+/// How often an effect is begun within one attempt while the log is away: two minutes and the client's own time-outs, in
+/// which a broker restarts. A failed attempt is a fact that the rooms answer on a tick of its own; a broker's restart is
+/// none of theirs.
+const MAX_TRIES: usize = 120;
+
 /// Why an effect was not brought about, and what to do.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Failure {
     pub reason: String,
     /// Whether another attempt may succeed.
     pub retriable: bool,
+    /// Whether the log could not be read: nor can it be told of the failure, so the same attempt goes on once it is back.
+    pub log_away: bool,
 }
 
 impl Failure {
@@ -37,6 +44,7 @@ impl Failure {
         Failure {
             reason: reason.into(),
             retriable: false,
+            log_away: false,
         }
     }
 
@@ -45,6 +53,7 @@ impl Failure {
         Failure {
             reason: reason.to_string(),
             retriable: true,
+            log_away: false,
         }
     }
 
@@ -56,7 +65,10 @@ impl Failure {
 
 impl From<LogError> for Failure {
     fn from(error: LogError) -> Self {
-        Self::passing(error.to_string())
+        Failure {
+            log_away: matches!(error, LogError::Other(_)),
+            ..Self::passing(error)
+        }
     }
 }
 
@@ -84,13 +96,7 @@ impl Office {
             Ok(request) => {
                 let what = what(request);
                 tracing::info!(model, what, attempt = effect.attempt, "an effect begins");
-                catch_unwind(AssertUnwindSafe(|| self.perform(effect, request, &closed)))
-                    .unwrap_or_else(|panic| {
-                        Err(Failure::lasting(format!(
-                            "it panicked: {}",
-                            text_of(panic.as_ref())
-                        )))
-                    })
+                self.try_to_perform(effect, request, desk)
             }
         };
         let event = done.unwrap_or_else(|failure| failed(effect, model, failure));
@@ -118,6 +124,33 @@ impl Office {
             }
             desk.rest(REST);
         }
+    }
+
+    /// Performs an effect, again and again while the log is away.
+    fn try_to_perform(
+        &self,
+        effect: &Effect,
+        request: &Request,
+        desk: &Desk,
+    ) -> Result<Event, Failure> {
+        let closed = || desk.is_closed();
+        let once = || {
+            catch_unwind(AssertUnwindSafe(|| self.perform(effect, request, &closed)))
+                .unwrap_or_else(|panic| {
+                    let text = text_of(panic.as_ref());
+                    Err(Failure::lasting(format!("it panicked: {text}")))
+                })
+        };
+        for _ in 1..MAX_TRIES {
+            match once() {
+                Err(failure) if failure.log_away && desk.rest(REST) => {
+                    let why = failure.reason;
+                    tracing::warn!(effect = %effect.id, why, "an effect waits for the log");
+                }
+                done => return done,
+            }
+        }
+        once()
     }
 
     fn perform(

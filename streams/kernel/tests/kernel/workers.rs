@@ -1,5 +1,6 @@
 //! A worker's tasks beside one that cannot go on, a log that hands out little at a time, and a step that is too long.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -12,12 +13,12 @@ use mainstem_kernel::runner::{Runner, SnapshotEvery, TaskError};
 use mainstem_kernel::task::{Mode, TaskSpec};
 use mainstem_kernel::testkit::harness::MemoryBlobs;
 use mainstem_kernel::testkit::toys::{self, Bug, Summing};
-use mainstem_kernel::worker::{Crew, Inert, Parts};
-use mainstem_kernel::{Machine, Outbox, Run, TopicSpec};
+use mainstem_kernel::worker::{Actuator, Crew, Inert, Outcome, Parts};
+use mainstem_kernel::{Effect, Machine, Outbox, Run, TaskId, TopicSpec};
 use mainstem_schemas::definition::Clock;
 use mainstem_schemas::{Batch, Envelope, EventId, Millis};
 
-use crate::{at, input, numbers, spec};
+use crate::{at, input, numbers, react, spec};
 
 /// Writes more for each record than a log takes.
 struct Loud;
@@ -84,6 +85,62 @@ fn a_commit_that_is_too_large_stops_its_own_task_alone() {
     let mut reader = log.clone();
     assert_eq!(reader.range(&at("sums")).unwrap(), 0..2);
     assert_eq!(reader.range(&at("noise")).unwrap(), 0..0);
+}
+
+/// Brings every effect about twice: at once, and again long after.
+#[derive(Default)]
+struct Forgetful {
+    ready: Vec<Outcome>,
+    again: VecDeque<Outcome>,
+}
+
+impl Actuator for Forgetful {
+    fn perform(&mut self, task: &TaskId, effect: &Effect) {
+        let outcome = || Outcome {
+            task: task.clone(),
+            effect: effect.id,
+            attempt: effect.attempt,
+            records: react(effect),
+        };
+        self.ready.push(outcome());
+        self.again.push_back(outcome());
+    }
+
+    fn outcomes(&mut self) -> Vec<Outcome> {
+        match self.ready.is_empty() {
+            true => self.again.drain(..).collect(),
+            false => std::mem::take(&mut self.ready),
+        }
+    }
+}
+
+/// As where the end of a commit was unknown: the first outcome is in the log when the effect is brought about again.
+#[test]
+fn an_outcome_that_nobody_waits_for_any_more_is_not_written() {
+    let log = log_of(&["outcomes", "numbers", "sums"]);
+    append(&log, "numbers", numbers((0..10).map(f64::from), 1));
+    let inputs = vec![
+        input("outcomes", Mode::Held),
+        input("numbers", Mode::Immediate),
+    ];
+    let tasks = [spec("sum/toy/0", inputs, &["sums"])];
+    let parts = Parts {
+        log: Arc::new(log.clone()),
+        resolver: Arc::new(Nothing),
+        blobs: Arc::new(MemoryBlobs::default()),
+        factory: Arc::new(|spec: &TaskSpec| {
+            let bug = Bug::Nothing;
+            Some(Box::new(Frame::new(Summing { bug }, spec.clone())))
+        }),
+        limit: FetchLimit::default(),
+        snapshots: SnapshotEvery::default(),
+    };
+    let mut crew = Crew::join(parts, "worker", Forgetful::default()).unwrap();
+    for _ in 0..10 {
+        crew.step(&tasks).unwrap();
+    }
+    // One effect at the tenth number; its outcome is three records.
+    assert_eq!(log.clone().range(&at("outcomes")).unwrap(), 0..3);
 }
 
 /// The commit that is under way as tasks change hands is refused as a whole: the worker drops what it lost all the same,

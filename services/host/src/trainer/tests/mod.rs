@@ -1,8 +1,9 @@
 mod fixture;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use mainstem_kernel::log::LogError;
 use mainstem_kernel::memory::MemoryLog;
 use mainstem_kernel::runner::{BlobError, Blobs};
 use mainstem_kernel::worker::Actuator;
@@ -16,6 +17,7 @@ use mainstem_schemas::{Digest, Envelope, EventId, Millis};
 use super::parquet;
 use super::rows::Rows;
 use crate::blobs::DirBlobs;
+use crate::unruly::Unruly;
 use fixture::{Fixture, Row, effect, project, rows, task, train, wait};
 
 fn memory(partitions: u32) -> Fixture {
@@ -248,6 +250,26 @@ fn a_store_that_fails_may_be_mended_and_a_panic_fails_the_effect_alone() {
     trouble.panics.store(false, Ordering::SeqCst);
     trouble.refuses.store(false, Ordering::SeqCst);
     built(fixture.perform(&mut actuator, 3, &fixture.dataset(9_000, 10)));
+}
+
+/// A broker that restarts: the same attempt goes on, and nobody hears of a failure that no undisturbed run has.
+#[test]
+fn a_log_that_is_away_for_a_while_fails_no_attempt() {
+    let (mut fixture, (_dir, blobs)) = (memory(1), store());
+    fixture.publish(&rows(100));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let away = Unruly::new(Arc::clone(&fixture.log)).before_reader(move || {
+        match count.fetch_add(1, Ordering::SeqCst) {
+            0 | 1 => Err(LogError::Other("all brokers are down".into())),
+            _ => Ok(()),
+        }
+    });
+    let log = std::mem::replace(&mut fixture.log, Arc::new(away));
+    let mut actuator = fixture.actuator(blobs);
+    fixture.log = log;
+    built(fixture.perform(&mut actuator, 1, &fixture.dataset(9_000, 10)));
+    assert!(asked.load(Ordering::SeqCst) > 2);
 }
 
 #[test]
