@@ -66,7 +66,14 @@ impl Failure {
 impl From<LogError> for Failure {
     fn from(error: LogError) -> Self {
         Failure {
-            log_away: matches!(error, LogError::Other(_)),
+            // Also a broker that is losing its disk, or has just begun and knows no topic yet.
+            log_away: matches!(
+                error,
+                LogError::Other(_)
+                    | LogError::UnknownTopic(_)
+                    | LogError::ReadOnly(_)
+                    | LogError::Full(_)
+            ),
             ..Self::passing(error)
         }
     }

@@ -3,7 +3,7 @@ mod fixture;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use mainstem_kernel::log::LogError;
+use mainstem_kernel::log::{LogError, Partition};
 use mainstem_kernel::memory::MemoryLog;
 use mainstem_kernel::runner::{BlobError, Blobs};
 use mainstem_kernel::worker::Actuator;
@@ -252,7 +252,7 @@ fn a_store_that_fails_may_be_mended_and_a_panic_fails_the_effect_alone() {
     built(fixture.perform(&mut actuator, 3, &fixture.dataset(9_000, 10)));
 }
 
-/// A broker that restarts: the same attempt goes on, and nobody hears of a failure that no undisturbed run has.
+/// A broker whose disk is full, and that restarts: the same attempt goes on, and nobody hears of a failure that no undisturbed run has.
 #[test]
 fn a_log_that_is_away_for_a_while_fails_no_attempt() {
     let (mut fixture, (_dir, blobs)) = (memory(1), store());
@@ -261,7 +261,9 @@ fn a_log_that_is_away_for_a_while_fails_no_attempt() {
     let count = Arc::clone(&asked);
     let away = Unruly::new(Arc::clone(&fixture.log)).before_reader(move || {
         match count.fetch_add(1, Ordering::SeqCst) {
-            0 | 1 => Err(LogError::Other("all brokers are down".into())),
+            0 => Err(LogError::ReadOnly("the broker's log directory".into())),
+            1 => Err(LogError::Other("all brokers are down".into())),
+            2 => Err(LogError::UnknownTopic(Partition::new("p.arrivals.s", 0))),
             _ => Ok(()),
         }
     });
@@ -269,7 +271,7 @@ fn a_log_that_is_away_for_a_while_fails_no_attempt() {
     let mut actuator = fixture.actuator(blobs);
     fixture.log = log;
     built(fixture.perform(&mut actuator, 1, &fixture.dataset(9_000, 10)));
-    assert!(asked.load(Ordering::SeqCst) > 2);
+    assert!(asked.load(Ordering::SeqCst) > 3);
 }
 
 #[test]
