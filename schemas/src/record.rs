@@ -187,6 +187,7 @@ impl Batch {
 
     /// Record number `row` of this batch.
     #[must_use]
+    #[inline]
     pub fn get(&self, row: usize) -> Option<RecordRef<'_>> {
         let frame = self.frames.get(self.span(row..row + 1)?)?;
         let mut at = 0;
@@ -232,6 +233,7 @@ impl Batch {
         &self.timestamps
     }
 
+    #[inline]
     fn span(&self, rows: Range<usize>) -> Option<Range<usize>> {
         let end = if rows.end == 0 {
             0
@@ -304,6 +306,7 @@ impl<'a> RecordRef<'a> {
     }
 }
 
+#[inline]
 fn put_field(frames: &mut Vec<u8>, field: Option<&[u8]>) {
     match field {
         None => frames.extend_from_slice(&(-1i32).to_le_bytes()),
@@ -315,6 +318,7 @@ fn put_field(frames: &mut Vec<u8>, field: Option<&[u8]>) {
 }
 
 /// A field at `at`: outer `None` where the bytes end, inner `None` for null.
+#[inline]
 fn take_field<'a>(frame: &'a [u8], at: &mut usize) -> Option<Option<&'a [u8]>> {
     let length = i32::from_le_bytes(frame.get(*at..*at + 4)?.try_into().ok()?);
     *at += 4;

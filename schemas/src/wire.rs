@@ -28,6 +28,7 @@ pub fn put_header(out: &mut Vec<u8>, id: u32) {
 ///
 /// # Errors
 /// [`NotWire`] where the value is too short or starts with another byte than zero.
+#[inline]
 pub fn split(value: &[u8]) -> Result<(u32, &[u8]), NotWire> {
     match value {
         [0, a, b, c, d, body @ ..] => Ok((u32::from_be_bytes([*a, *b, *c, *d]), body)),

@@ -86,6 +86,7 @@ pub enum Reason {
 pub(crate) struct Body<'a>(pub &'a [u8]);
 
 impl<'a> Body<'a> {
+    #[inline]
     pub fn bytes(&mut self, count: usize) -> Result<&'a [u8], Reason> {
         let (taken, rest) = self.0.split_at_checked(count).ok_or(Reason::Truncated {
             needed: count as u64,
@@ -149,6 +150,7 @@ impl<'a> Body<'a> {
         })
     }
 
+    #[inline]
     pub fn prefixed(&mut self) -> Result<&'a [u8], Reason> {
         let length = self.long()?;
         let needed = u64::try_from(length).map_err(|_| Reason::Length(length))?;
@@ -158,10 +160,21 @@ impl<'a> Body<'a> {
     }
 
     pub fn text(&mut self) -> Result<&'a str, Reason> {
-        std::str::from_utf8(self.prefixed()?).map_err(|error| Reason::Utf8(error.valid_up_to()))
+        text_of(self.prefixed()?)
+    }
+
+    /// A text that nobody wants is none the less to be one; that it is ASCII is soon seen.
+    #[inline]
+    pub fn pass_text(&mut self) -> Result<(), Reason> {
+        let bytes = self.prefixed()?;
+        match bytes.is_ascii() {
+            true => Ok(()),
+            false => text_of(bytes).map(|_| ()),
+        }
     }
 
     /// Position in a list of `count`, and what was written where it is none.
+    #[inline]
     pub fn index(&mut self, count: usize) -> Result<Result<usize, i64>, Reason> {
         let index = self.long()?;
         Ok(usize::try_from(index)
@@ -169,4 +182,8 @@ impl<'a> Body<'a> {
             .filter(|index| *index < count)
             .ok_or(index))
     }
+}
+
+fn text_of(bytes: &[u8]) -> Result<&str, Reason> {
+    std::str::from_utf8(bytes).map_err(|error| Reason::Utf8(error.valid_up_to()))
 }

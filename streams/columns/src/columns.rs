@@ -175,6 +175,7 @@ impl Columns {
 
     /// The numbers of a column, 0 where they are null; empty where the column is of another kind.
     #[must_use]
+    #[inline]
     pub fn numbers(&self, column: usize) -> &[f64] {
         match self.columns.get(column).map(|column| &column.cells) {
             Some(Cells::Numbers(numbers)) => numbers,
@@ -184,6 +185,7 @@ impl Columns {
 
     /// The number at a row, where there is one.
     #[must_use]
+    #[inline]
     pub fn number(&self, column: usize, row: usize) -> Option<f64> {
         let number = self.numbers(column).get(row)?;
         self.is_valid(column, row).then_some(*number)
@@ -230,6 +232,7 @@ impl Columns {
         self.is_valid(column, row).then_some(id)
     }
 
+    #[inline]
     fn is_valid(&self, column: usize, row: usize) -> bool {
         self.columns
             .get(column)

@@ -55,6 +55,8 @@ pub enum Unreadable {
 pub(crate) struct Step {
     pub field: String,
     pub shape: Shape,
+    /// So many fields from this one on are doubles and no unions: their bytes lie in a row.
+    pub doubles: usize,
 }
 
 #[derive(Debug)]
@@ -119,14 +121,26 @@ pub(crate) fn compile(
         steps.push(Step {
             field: field.name.clone(),
             shape,
+            doubles: 0,
         });
     }
+    count_doubles(&mut steps);
     let missing = absent.iter().filter_map(|at| layout.wanted().get(*at));
     match missing.into_iter().find(|wanted| !wanted.optional) {
         Some(Wanted { name, .. }) => Err(Unreadable::Missing {
             field: name.clone(),
         }),
         None => Ok((steps, absent)),
+    }
+}
+
+fn count_doubles(steps: &mut [Step]) {
+    let mut doubles = 0;
+    for step in steps.iter_mut().rev() {
+        let is_double =
+            matches!(&step.shape, Shape::One(leaf) if matches!(leaf.wire, Wire::Double));
+        doubles = if is_double { doubles + 1 } else { 0 };
+        step.doubles = doubles;
     }
 }
 

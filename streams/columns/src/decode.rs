@@ -81,11 +81,16 @@ impl FlatDecoder {
                 reason: Reason::Layout,
             });
         }
-        let mut body = Body(body);
-        for step in steps {
+        let (mut steps, mut body) = (steps, Body(body));
+        while let Some((step, rest)) = steps.split_first() {
+            if let Some(after) = read_doubles(steps, &mut body, columns) {
+                steps = after;
+                continue;
+            }
             if let Err(reason) = step.read(&mut body, columns) {
                 return Err(take_back(columns, Some(step), reason));
             }
+            steps = rest;
         }
         Ok(body.0)
     }
@@ -97,6 +102,32 @@ impl FlatDecoder {
         }
         columns.row_done();
     }
+}
+
+/// Reads the doubles that lie in a row at once, where there are some and all are there; the steps after them.
+#[inline]
+fn read_doubles<'s>(
+    steps: &'s [Step],
+    body: &mut Body<'_>,
+    columns: &mut Columns,
+) -> Option<&'s [Step]> {
+    let count = steps.first()?.doubles.min(steps.len());
+    if count < 2 {
+        return None;
+    }
+    let (doubles, after) = steps.split_at_checked(count)?;
+    let (bytes, rest) = body.0.split_at_checked(8 * count)?;
+    for (step, bytes) in doubles.iter().zip(bytes.as_chunks().0) {
+        if let Shape::One(Leaf {
+            to: To::Column(column),
+            ..
+        }) = &step.shape
+        {
+            columns.put_number(*column, f64::from_le_bytes(*bytes));
+        }
+    }
+    body.0 = rest;
+    Some(after)
 }
 
 #[cold]
@@ -168,10 +199,10 @@ impl Leaf {
                 let number = f64::from_le_bytes(body.array()?);
                 self.to.number(columns, number)?;
             }
-            Wire::Text => {
-                let text = body.text()?;
-                self.to.text(columns, text)?;
-            }
+            Wire::Text => match self.to {
+                To::Nowhere => body.pass_text()?,
+                to => to.text(columns, body.text()?)?,
+            },
             Wire::Bytes => {
                 body.prefixed()?;
                 self.to.refuse()?;

@@ -144,8 +144,10 @@ impl Opener {
             let text = std::str::from_utf8(text).map_err(|_| Refusal::BadTime)?;
             return text.parse().map_err(|_| Refusal::BadTime);
         }
-        let column = self.column.as_mut().ok_or(Refusal::NoTime)?;
-        let (schema, body) = wire::split(record.value.ok_or(Refusal::NoValue)?)?;
+        let Some(column) = self.column.as_mut() else {
+            return Err(Refusal::NoTime);
+        };
+        let (schema, body) = split(record)?;
         column.read(catalog, schema, body)
     }
 }
@@ -156,7 +158,9 @@ fn inside<'a>(
     time: Result<Millis, Refusal>,
     horizon: Millis,
 ) -> Result<Arrival<'a>, Refusal> {
-    let key = record.key.ok_or(Refusal::NoKey)?;
+    let Some(key) = record.key else {
+        return Err(Refusal::NoKey);
+    };
     if key.len() > MAX_KEY {
         return Err(Refusal::LongKey(key.len()));
     }
@@ -165,7 +169,7 @@ fn inside<'a>(
     if time > horizon {
         return Err(Refusal::Ahead(time));
     }
-    let (schema, body) = wire::split(record.value.ok_or(Refusal::NoValue)?)?;
+    let (schema, body) = split(record)?;
     Ok(Arrival {
         entity,
         time,
@@ -173,6 +177,14 @@ fn inside<'a>(
         schema,
         body,
     })
+}
+
+/// Schema and body of a record's value.
+fn split<'a>(record: &RecordRef<'a>) -> Result<(u32, &'a [u8]), Refusal> {
+    match record.value {
+        Some(value) => Ok(wire::split(value)?),
+        None => Err(Refusal::NoValue),
+    }
 }
 
 impl TimeColumn {
