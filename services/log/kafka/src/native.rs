@@ -31,6 +31,7 @@ pub(crate) fn keep_memory() {
     ONCE.call_once(|| unsafe {
         libc::mallopt(libc::M_TRIM_THRESHOLD, 128 << 20);
         libc::mallopt(libc::M_TOP_PAD, 4 << 20);
+        libc::mallopt(libc::M_ARENA_MAX, 2);
         // Setting one of them ends that the system adapts this one by itself: 32 MiB is where it would stop.
         libc::mallopt(libc::M_MMAP_THRESHOLD, 32 << 20);
     });
