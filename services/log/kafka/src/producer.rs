@@ -43,6 +43,9 @@ const STEP: Duration = Duration::from_millis(50);
 /// write the markers. A transaction of others may hold it back for longer: it is committed, and readers wait anyway.
 const SEEN: Duration = Duration::from_secs(5);
 
+/// Between two looks whether a commit is visible, at most: a request costs a busy broker some tenths of a millisecond.
+const MAX_PAUSE: Duration = Duration::from_millis(8);
+
 /// Partitions with an end beyond a transaction's records.
 type Written = Vec<(Partition, u64)>;
 
@@ -192,13 +195,16 @@ impl Transactions {
     fn await_seen(&self, written: &Written) {
         let (partitions, ends): (Vec<Partition>, Vec<u64>) = written.iter().cloned().unzip();
         let deadline = Instant::now() + SEEN;
+        let mut pause = Duration::from_micros(500);
         loop {
             let decided = self.cluster.offsets(&partitions, Offset::End, true);
             let seen = decided.is_ok_and(|decided| decided.iter().zip(&ends).all(|(d, e)| d >= e));
             if seen || Instant::now() > deadline {
                 return;
             }
-            std::thread::sleep(Duration::from_micros(200));
+            std::thread::sleep(pause);
+            // The broker that is asked is the one that writes the markers.
+            pause = (pause * 2).min(MAX_PAUSE);
         }
     }
 
