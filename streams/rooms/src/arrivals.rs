@@ -10,7 +10,7 @@ use mainstem_kernel::outbox::{Head, Outbox};
 use mainstem_schemas::events::{Event, KeyBytes, RecordQuarantined};
 use mainstem_schemas::{Catalog, Digest, RecordRef, wire};
 
-pub use opener::{Arrival, Opener, Outside, origin_of};
+pub use opener::{Arrival, Opener, Outside, origin_of, split};
 pub use refusal::Refusal;
 
 /// Longest key in bytes: it is kept with each entity, and travels with whatever follows from a record.

@@ -4,7 +4,7 @@ use mainstem_kernel::runner::Blobs;
 use mainstem_schemas::Digest;
 use mainstem_schemas::definition::Baseline;
 
-use super::outcome::Failure;
+use super::failure::Failure;
 
 /// Writes the forecast for rows of these features; gives the digest of the ONNX file.
 pub(super) fn build(

@@ -15,7 +15,7 @@ use mainstem_schemas::definition::{Label, Project, Source};
 use mainstem_schemas::events::Event;
 use mainstem_schemas::{Catalog, Digest, Millis, Span, topics, wire};
 
-use super::outcome::Failure;
+use super::failure::Failure;
 use super::parquet;
 use super::rows::Rows;
 use super::tail::{Stretch, Tail, batches, stretches};

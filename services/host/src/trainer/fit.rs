@@ -8,7 +8,7 @@ use mainstem_rooms::drift::{PROBABILITY, ReferenceProfile};
 use mainstem_schemas::Digest;
 use mainstem_schemas::events::Parameter;
 
-use super::outcome::Failure;
+use super::failure::Failure;
 use super::rows::Rows;
 use super::{parameters, parquet};
 

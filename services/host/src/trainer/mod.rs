@@ -14,6 +14,7 @@
 mod baseline;
 mod dataset;
 mod desk;
+mod failure;
 mod fit;
 mod outcome;
 mod parameters;

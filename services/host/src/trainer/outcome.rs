@@ -17,67 +17,18 @@ use mainstem_schemas::partition::partition_of;
 use mainstem_schemas::{Batch, Envelope, EventId, topics};
 
 use super::desk::{Desk, Job};
+use super::failure::Failure;
 use super::{baseline, dataset, fit};
 use crate::log_time::last_tick;
 
-/// Time between tries to write an outcome's record: the log is away, or lacks our schemas until `mainstem apply`.
+/// Time between tries to read for an effect and to write its outcome: the log is away, or lacks our schemas until
+/// `mainstem apply`.
 const REST: Duration = Duration::from_secs(1);
 
 /// How often an effect is begun within one attempt while the log is away: two minutes and the client's own time-outs, in
 /// which a broker restarts. A failed attempt is a fact that the rooms answer on a tick of its own; a broker's restart is
 /// none of theirs.
 const MAX_TRIES: usize = 120;
-
-/// Why an effect was not brought about, and what to do.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Failure {
-    pub reason: String,
-    /// Whether another attempt may succeed.
-    pub retriable: bool,
-    /// Whether the log could not be read: nor can it be told of the failure, so the same attempt goes on once it is back.
-    pub log_away: bool,
-}
-
-impl Failure {
-    /// The same request would fail again.
-    pub fn lasting(reason: impl Into<String>) -> Self {
-        Failure {
-            reason: reason.into(),
-            retriable: false,
-            log_away: false,
-        }
-    }
-
-    /// The log or the store refuses: that may pass.
-    pub fn passing(reason: impl std::fmt::Display) -> Self {
-        Failure {
-            reason: reason.to_string(),
-            retriable: true,
-            log_away: false,
-        }
-    }
-
-    /// Nobody waits for it any more.
-    pub fn closed() -> Self {
-        Self::passing("the trainer was stopped")
-    }
-}
-
-impl From<LogError> for Failure {
-    fn from(error: LogError) -> Self {
-        Failure {
-            // Also a broker that is losing its disk, or has just begun and knows no topic yet.
-            log_away: matches!(
-                error,
-                LogError::Other(_)
-                    | LogError::UnknownTopic(_)
-                    | LogError::ReadOnly(_)
-                    | LogError::Full(_)
-            ),
-            ..Self::passing(error)
-        }
-    }
-}
 
 /// Where requests become outcomes.
 pub(super) struct Office {
@@ -148,16 +99,17 @@ impl Office {
                     Err(Failure::lasting(format!("it panicked: {text}")))
                 })
         };
-        for _ in 1..MAX_TRIES {
+        let mut tries = 1;
+        loop {
             match once() {
-                Err(failure) if failure.log_away && desk.rest(REST) => {
+                Err(failure) if failure.log_away && tries < MAX_TRIES && desk.rest(REST) => {
                     let why = failure.reason;
                     tracing::warn!(effect = %effect.id, why, "an effect waits for the log");
+                    tries += 1;
                 }
                 done => return done,
             }
         }
-        once()
     }
 
     fn perform(

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use mainstem_models::TrainParams;
 use mainstem_schemas::events::Parameter;
 
-use super::outcome::Failure;
+use super::failure::Failure;
 
 /// The largest whole number below which every whole number is a 64-bit float.
 const EXACT: f64 = 9_007_199_254_740_992.0;

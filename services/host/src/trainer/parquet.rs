@@ -21,7 +21,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{WriterProperties, WriterVersion};
 
-use super::outcome::Failure;
+use super::failure::Failure;
 use super::rows::Rows;
 
 /// Rows of a row group: the library's default, written down because it shapes the bytes.

@@ -3,7 +3,7 @@
 use mainstem_rooms::drift::ReferenceProfile;
 use mainstem_schemas::{Digest, Millis};
 
-use super::outcome::Failure;
+use super::failure::Failure;
 
 /// What the digest of canonical rows is derived under; frozen, for data sets are named by it.
 const CONTEXT: &str = "mainstem v1 data set rows";

@@ -24,6 +24,9 @@ use crate::trouble::Events;
 /// Has the system's allocator keep what the clients give back: each batch of records is memory for some ten thousand
 /// messages, and a batch of outputs a megabyte in one piece, which would go back to the system and come again several
 /// times a second. That was a tenth of the time of a record; keeping it costs some megabytes (measured).
+///
+/// All threads share two heaps: by default each thread of a client has one of its own, though what one makes another drops,
+/// and two workers took 356 MB instead of 158 MB (measured, and no slower).
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub(crate) fn keep_memory() {
     static ONCE: std::sync::Once = std::sync::Once::new();

@@ -65,6 +65,18 @@ fn numbers(values: impl IntoIterator<Item = f64>, publication: u32) -> Batch {
     batch
 }
 
+/// What a worker on a log is built of, where its tasks sum.
+fn parts(log: &MemoryLog) -> Parts {
+    Parts {
+        log: Arc::new(log.clone()),
+        resolver: Arc::new(Nothing),
+        blobs: Arc::new(MemoryBlobs::default()),
+        factory: restores::sums(),
+        limit: FetchLimit::default(),
+        snapshots: SnapshotEvery::default(),
+    }
+}
+
 /// Every effect comes about; its outcome comes with a stale attempt before it and again after it.
 fn react(effect: &Effect) -> Vec<(Partition, Batch)> {
     let (catalog, ..) = toys::preamble();
@@ -277,9 +289,6 @@ fn paced(seed: u64) -> Vec<Vec<u8>> {
 
 fn work(log: &MemoryLog, specs: &[TaskSpec], seed: u64, stop: &std::sync::atomic::AtomicBool) {
     let parts = Parts {
-        log: Arc::new(log.clone()),
-        resolver: Arc::new(Nothing),
-        blobs: Arc::new(MemoryBlobs::default()),
         factory: Arc::new(|spec| {
             let name = if spec.id.0.starts_with('a') { "a" } else { "b" };
             Some(Box::new(Frame::new(Answering { name }, spec.clone())) as Box<dyn Task>)
@@ -292,6 +301,7 @@ fn work(log: &MemoryLog, specs: &[TaskSpec], seed: u64, stop: &std::sync::atomic
             records: 7 + seed % 5,
             turns: 3,
         },
+        ..parts(log)
     };
     let mut crew = Crew::join(parts, &format!("w{seed}"), Inert).unwrap();
     let mut state = seed | 1;
@@ -321,12 +331,8 @@ fn a_task_without_a_machine_stands_still_on_every_step() {
         &["numbers"],
     )];
     let parts = Parts {
-        log: Arc::new(log),
-        resolver: Arc::new(Nothing),
-        blobs: Arc::new(MemoryBlobs::default()),
         factory: Arc::new(|_| None),
-        limit: FetchLimit::default(),
-        snapshots: SnapshotEvery::default(),
+        ..parts(&log)
     };
     let mut crew = Crew::join(parts, "old", Inert).unwrap();
     for _ in 0..3 {

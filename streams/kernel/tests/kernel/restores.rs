@@ -17,7 +17,7 @@ use mainstem_kernel::{Machine, Outbox, Run, TopicSpec};
 use mainstem_schemas::events::{Event, SnapshotTaken};
 use mainstem_schemas::{Batch, Digest, Envelope};
 
-use crate::{at, input, numbers, spec};
+use crate::{at, input, numbers, parts, spec};
 
 /// A log on which the numbers are summed, a turn for every five of them.
 pub struct World {
@@ -60,12 +60,10 @@ impl World {
     /// A worker that has not joined in anything yet.
     pub fn crew(&self, snapshots: SnapshotEvery, factory: Arc<Factory>) -> Crew<Inert> {
         let parts = Parts {
-            log: Arc::new(self.log.clone()),
-            resolver: Arc::new(Nothing),
             blobs: self.blobs.clone(),
             factory,
-            limit: FetchLimit::default(),
             snapshots,
+            ..parts(&self.log)
         };
         Crew::join(parts, "worker", Inert).unwrap()
     }
@@ -145,7 +143,7 @@ pub fn often(turns: u64) -> SnapshotEvery {
     }
 }
 
-fn summing(spec: &TaskSpec) -> Box<dyn Task> {
+pub fn summing(spec: &TaskSpec) -> Box<dyn Task> {
     Box::new(Frame::new(Summing { bug: Bug::Nothing }, spec.clone()))
 }
 

@@ -1,6 +1,5 @@
 //! A worker's tasks beside one that cannot go on, a log that hands out little at a time, and a step that is too long.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -9,7 +8,7 @@ use mainstem_kernel::log::{CommitError, FetchLimit, Log, LogError, Partition, Re
 use mainstem_kernel::machine::Context;
 use mainstem_kernel::memory::MemoryLog;
 use mainstem_kernel::rounds::Frame;
-use mainstem_kernel::runner::{Runner, SnapshotEvery, TaskError};
+use mainstem_kernel::runner::{Runner, TaskError};
 use mainstem_kernel::task::{Mode, TaskSpec};
 use mainstem_kernel::testkit::harness::MemoryBlobs;
 use mainstem_kernel::testkit::toys::{self, Bug, Summing};
@@ -18,7 +17,8 @@ use mainstem_kernel::{Effect, Machine, Outbox, Run, TaskId, TopicSpec};
 use mainstem_schemas::definition::Clock;
 use mainstem_schemas::{Batch, Envelope, EventId, Millis};
 
-use crate::{at, input, numbers, react, spec};
+use crate::restores::summing;
+use crate::{at, input, numbers, parts, react, spec};
 
 /// Writes more for each record than a log takes.
 struct Loud;
@@ -61,18 +61,11 @@ fn a_commit_that_is_too_large_stops_its_own_task_alone() {
         spec("sum/toy/0", reads(), &["sums"]),
     ];
     let parts = Parts {
-        log: Arc::new(log.clone()),
-        resolver: Arc::new(Nothing),
-        blobs: Arc::new(MemoryBlobs::default()),
         factory: Arc::new(|spec: &TaskSpec| match spec.id.0.starts_with("loud") {
             true => Some(Box::new(Frame::new(Loud, spec.clone()))),
-            false => {
-                let bug = Bug::Nothing;
-                Some(Box::new(Frame::new(Summing { bug }, spec.clone())))
-            }
+            false => Some(summing(spec)),
         }),
-        limit: FetchLimit::default(),
-        snapshots: SnapshotEvery::default(),
+        ..parts(&log)
     };
     let mut crew = Crew::join(parts, "worker", Inert).unwrap();
     for _ in 0..3 {
@@ -91,7 +84,7 @@ fn a_commit_that_is_too_large_stops_its_own_task_alone() {
 #[derive(Default)]
 struct Forgetful {
     ready: Vec<Outcome>,
-    again: VecDeque<Outcome>,
+    again: Vec<Outcome>,
 }
 
 impl Actuator for Forgetful {
@@ -103,14 +96,14 @@ impl Actuator for Forgetful {
             records: react(effect),
         };
         self.ready.push(outcome());
-        self.again.push_back(outcome());
+        self.again.push(outcome());
     }
 
     fn outcomes(&mut self) -> Vec<Outcome> {
-        match self.ready.is_empty() {
-            true => self.again.drain(..).collect(),
-            false => std::mem::take(&mut self.ready),
-        }
+        std::mem::take(match self.ready.is_empty() {
+            true => &mut self.again,
+            false => &mut self.ready,
+        })
     }
 }
 
@@ -124,18 +117,7 @@ fn an_outcome_that_nobody_waits_for_any_more_is_not_written() {
         input("numbers", Mode::Immediate),
     ];
     let tasks = [spec("sum/toy/0", inputs, &["sums"])];
-    let parts = Parts {
-        log: Arc::new(log.clone()),
-        resolver: Arc::new(Nothing),
-        blobs: Arc::new(MemoryBlobs::default()),
-        factory: Arc::new(|spec: &TaskSpec| {
-            let bug = Bug::Nothing;
-            Some(Box::new(Frame::new(Summing { bug }, spec.clone())))
-        }),
-        limit: FetchLimit::default(),
-        snapshots: SnapshotEvery::default(),
-    };
-    let mut crew = Crew::join(parts, "worker", Forgetful::default()).unwrap();
+    let mut crew = Crew::join(parts(&log), "worker", Forgetful::default()).unwrap();
     for _ in 0..10 {
         crew.step(&tasks).unwrap();
     }
@@ -153,18 +135,11 @@ fn tasks_change_hands_also_where_what_is_under_way_is_refused() {
     let tasks = ["sum/a/0", "sum/b/0"].map(|id| spec(id, reads(), &["sums"]));
     let crew = |name: &str| {
         let parts = Parts {
-            log: Arc::new(log.clone()),
-            resolver: Arc::new(Nothing),
-            blobs: Arc::new(MemoryBlobs::default()),
-            factory: Arc::new(|spec: &TaskSpec| {
-                let bug = Bug::Nothing;
-                Some(Box::new(Frame::new(Summing { bug }, spec.clone())))
-            }),
             limit: FetchLimit {
                 records: 2,
                 ..FetchLimit::default()
             },
-            snapshots: SnapshotEvery::default(),
+            ..parts(&log)
         };
         Crew::join(parts, name, Inert).unwrap()
     };

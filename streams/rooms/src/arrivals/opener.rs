@@ -180,7 +180,10 @@ fn inside<'a>(
 }
 
 /// Schema and body of a record's value.
-fn split<'a>(record: &RecordRef<'a>) -> Result<(u32, &'a [u8]), Refusal> {
+///
+/// # Errors
+/// [`Refusal`] of a value that is not there, or not in the wire format.
+pub fn split<'a>(record: &RecordRef<'a>) -> Result<(u32, &'a [u8]), Refusal> {
     match record.value {
         Some(value) => Ok(wire::split(value)?),
         None => Err(Refusal::NoValue),

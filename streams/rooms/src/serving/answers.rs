@@ -5,11 +5,11 @@ use mainstem_kernel::{Context, Outbox};
 use mainstem_schemas::definition::{self, View, digest_of};
 use mainstem_schemas::deployed::Deployed;
 use mainstem_schemas::events::{DeploymentStarted, PredictionMade};
-use mainstem_schemas::{Catalog, Digest, RecordRef, wire};
+use mainstem_schemas::{Catalog, Digest, RecordRef};
 
 use super::EVENTS;
 use super::inference::{Asked, made};
-use crate::arrivals::{Decoders, Outside, Refusal, Refuser};
+use crate::arrivals::{Decoders, Outside, Refusal, Refuser, split};
 
 /// Columns of a row before its features.
 const ORIGIN: usize = 0;
@@ -93,8 +93,7 @@ impl Answers {
 
     /// Appends a row of the view.
     pub fn decode(&mut self, catalog: &Catalog, record: &RecordRef<'_>) -> Result<(), Refusal> {
-        let value = record.value.ok_or(Refusal::NoValue)?;
-        let (schema, body) = wire::split(value)?;
+        let (schema, body) = split(record)?;
         let decoded = self
             .decoders
             .append(catalog, schema, body, &mut self.columns);

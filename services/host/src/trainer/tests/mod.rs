@@ -252,7 +252,8 @@ fn a_store_that_fails_may_be_mended_and_a_panic_fails_the_effect_alone() {
     built(fixture.perform(&mut actuator, 3, &fixture.dataset(9_000, 10)));
 }
 
-/// A broker whose disk is full, and that restarts: the same attempt goes on, and nobody hears of a failure that no undisturbed run has.
+/// A broker whose disk is full, and that restarts: the same attempt goes on, and nobody hears of a failure that no
+/// undisturbed run has.
 #[test]
 fn a_log_that_is_away_for_a_while_fails_no_attempt() {
     let (mut fixture, (_dir, blobs)) = (memory(1), store());
