@@ -20,6 +20,7 @@
 mod cluster;
 mod error;
 mod failure;
+mod headers;
 mod heads;
 mod horizon;
 mod membership;

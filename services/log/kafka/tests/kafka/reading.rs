@@ -6,7 +6,7 @@ use mainstem_kernel::Log;
 use mainstem_kernel::log::FetchLimit;
 use mainstem_schemas::Batch;
 
-use crate::support::{Room, broker, one};
+use crate::support::{Room, broker, one, records};
 
 /// Between records that come one by one lie events that say that the partition ended: a fetch goes on beyond them.
 #[test]
@@ -36,4 +36,60 @@ fn records_that_came_one_by_one_are_handed_out_together() {
     let values = batch.iter().map(|record| record.value.unwrap().to_vec());
     let wanted = ["first", "second", "third", "fourth", "fifth"];
     assert_eq!(values.collect::<Vec<_>>(), wanted.map(Vec::from));
+}
+
+/// Headers of another client: none, several of one name, empty and null values, and more bytes and headers than a short
+/// varint says.
+#[test]
+fn headers_of_a_java_producer_come_as_they_were_sent() {
+    let Some(broker) = broker() else { return };
+    let room = Room::new(broker, "headers", 1, &[]);
+    let at = room.at("out", 0);
+    let long = "x".repeat(20_000);
+    let many: Vec<(String, &str)> = (0..200).map(|n| (format!("é{n}"), "v")).collect();
+    let several = [
+        ("a", "1"),
+        ("b", ""),
+        ("a", "2"),
+        ("c", "NULL"),
+        ("d", &long),
+    ];
+    let several = several.map(|(name, value)| (name.to_owned(), value));
+    let sent = [&[][..], &several[..], &many[..], &[][..]];
+    let line = |headers: &&[(String, &str)]| {
+        let headers: Vec<String> = headers.iter().map(|(n, v)| format!("{n}:{v}")).collect();
+        let headers = Some(headers.join(",")).filter(|text| !text.is_empty());
+        format!("{}\tkey\tvalue\n", headers.as_deref().unwrap_or("NULL"))
+    };
+    let lines: String = sent.iter().map(line).collect();
+    let mut arguments = vec![
+        "--bootstrap-server",
+        broker.bootstrap(),
+        "--topic",
+        &at.topic,
+    ];
+    for property in ["parse.headers=true", "parse.key=true", "null.marker=NULL"] {
+        arguments.extend(["--property", property]);
+    }
+    let class = "org.apache.kafka.tools.ConsoleProducer";
+    broker.tool(class, &arguments, &lines).unwrap();
+    let batch = records(&room.log, &at);
+    assert_eq!(batch.len(), sent.len());
+    for (record, sent) in batch.iter().zip(sent) {
+        assert_eq!(
+            (record.key, record.value),
+            (Some(&b"key"[..]), Some(&b"value"[..]))
+        );
+        let sent = sent
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.replace("NULL", "")));
+        let came = record
+            .headers()
+            .map(|(n, v)| (n, String::from_utf8(v.to_vec()).unwrap()));
+        assert!(
+            came.eq(sent),
+            "headers differ: {:?}",
+            record.headers().collect::<Vec<_>>()
+        );
+    }
 }
