@@ -103,7 +103,7 @@ pub fn bare_fold(
         let mut wrote = 0;
         for (input, runs) in inputs.iter().enumerate().take(ranks.end).skip(ranks.start) {
             for batch in runs {
-                let run = Run { input, batch };
+                let run = Run::new(input, batch);
                 known.learn(&task.needs(&known, Some(&run)), &Nothing)?;
                 task.fold(&known, &run, &mut out);
                 let outputs = out.take().map_err(|fault| fault.to_string())?;

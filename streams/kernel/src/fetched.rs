@@ -1,5 +1,6 @@
 //! Records that were fetched once and are shared by the tasks that take them.
 
+use std::any::Any;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
@@ -14,6 +15,19 @@ use crate::turn;
 pub struct Fetched {
     records: Batch,
     taken: OnceLock<RunTaken>,
+    memo: Memo,
+}
+
+/// What a room makes of records for whichever of its tasks takes them next: at most one thing, of one type.
+#[derive(Debug, Default)]
+pub struct Memo(OnceLock<Box<dyn Any + Send + Sync>>);
+
+impl Memo {
+    /// What was made of the records, or is made now; nothing where something of another type was. Whoever asks sees to it
+    /// that it would have made the same.
+    pub fn get_or_make<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Option<&T> {
+        self.0.get_or_init(|| Box::new(make())).downcast_ref()
+    }
 }
 
 impl Fetched {
@@ -23,10 +37,15 @@ impl Fetched {
         self.taken.get_or_init(taken)
     }
 
+    /// What a room made of these records.
+    pub(crate) fn memo(&self) -> &Memo {
+        &self.memo
+    }
+
     /// Appends records to those of a place.
     pub(crate) fn extend(place: &mut Arc<Fetched>, rest: &Batch) {
         let fetched = Arc::make_mut(place);
-        fetched.taken = OnceLock::new();
+        fetched.forget();
         fetched.records.push_rows(rest, 0..rest.len());
     }
 
@@ -36,9 +55,13 @@ impl Fetched {
             *place = Arc::default();
         }
         let fetched = Arc::make_mut(place);
-        fetched.taken = OnceLock::new();
+        fetched.forget();
         fetched.records.clear();
         &mut fetched.records
+    }
+
+    fn forget(&mut self) {
+        (self.taken, self.memo) = (OnceLock::new(), Memo::default());
     }
 }
 
@@ -53,7 +76,7 @@ impl From<Batch> for Fetched {
     fn from(records: Batch) -> Self {
         Fetched {
             records,
-            taken: OnceLock::new(),
+            ..Fetched::default()
         }
     }
 }

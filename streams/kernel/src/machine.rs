@@ -6,6 +6,7 @@ use mainstem_schemas::{Batch, Catalog, Digest, Envelope, EventId, Millis, Record
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::fetched::Memo;
 use crate::known::{Known, Need};
 use crate::outbox::Outbox;
 use crate::task::TaskSpec;
@@ -26,6 +27,22 @@ pub struct Run<'a> {
     pub input: usize,
     /// The records.
     pub batch: &'a Batch,
+    /// What a task made of them that took them before, where tasks share them.
+    pub memo: Option<&'a Memo>,
+}
+
+impl<'a> Run<'a> {
+    /// Records that no other task takes.
+    #[must_use]
+    pub fn new(input: usize, batch: &'a Batch) -> Self {
+        let memo = None;
+        Run { input, batch, memo }
+    }
+
+    /// The same records as another rank's.
+    pub(crate) fn ranked(&self, input: usize) -> Self {
+        Run { input, ..*self }
+    }
 }
 
 /// What a fold may look at beside its state and its records.

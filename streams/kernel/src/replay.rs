@@ -67,14 +67,7 @@ pub fn refold_turn(
         let batch = read_run(reader, &partition, taken)
             .map_err(|error| runner.log_error(foreign::gone(&runner.spec, input, error)))?;
         damage.extend(compare(&partition, taken, &batch));
-        runner.refold(
-            &Run {
-                input,
-                batch: &batch,
-            },
-            resolver,
-            taken.next as u64,
-        )?;
+        runner.refold(&Run::new(input, &batch), resolver, taken.next as u64)?;
     }
     let outputs = runner.take_outputs()?;
     runner.stand_after(turn);

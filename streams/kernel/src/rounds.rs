@@ -321,20 +321,14 @@ impl<M: Machine> Task for Frame<M> {
             Some(run) if run.input < rank::FIRST => Vec::new(),
             Some(run) => {
                 let input = run.input - rank::FIRST;
-                let own = Run {
-                    input,
-                    batch: run.batch,
-                };
+                let own = run.ranked(input);
                 self.machine.needs(room, &cx, Some(&own))
             }
             // What is held will be folded on a tick: it is needed as what is folded already.
             None => {
                 let mut needs = self.machine.needs(room, &cx, None);
                 for (input, batch) in held.by_input() {
-                    let own = Run {
-                        input,
-                        batch: &batch,
-                    };
+                    let own = Run::new(input, &batch);
                     needs.extend(self.machine.needs(room, &cx, Some(&own)));
                 }
                 needs
@@ -347,14 +341,7 @@ impl<M: Machine> Task for Frame<M> {
             rank::SCHEMAS => self.take_schemas(run.batch, out),
             rank::DEFINITIONS => self.take_definitions(run.batch, out),
             rank::CLOCK => self.take_clock(known, run.batch, out),
-            input => self.take_run(
-                known,
-                &Run {
-                    input: input - rank::FIRST,
-                    batch: run.batch,
-                },
-                out,
-            ),
+            input => self.take_run(known, &run.ranked(input - rank::FIRST), out),
         }
     }
 

@@ -378,7 +378,11 @@ impl Runner {
             if batch.is_empty() {
                 continue;
             }
-            let run = Run { input, batch };
+            let run = Run {
+                input,
+                batch,
+                memo: Some(batch.memo()),
+            };
             fold_run(
                 self.task.as_mut(),
                 &mut self.known,

@@ -2,6 +2,9 @@
 
 mod opener;
 mod refusal;
+mod sheet;
+#[cfg(test)]
+mod tests;
 
 use apache_avro::Schema;
 use mainstem_columns::{Columns, FlatDecoder, Layout, Unreadable};
@@ -12,6 +15,7 @@ use mainstem_schemas::{Catalog, Digest, RecordRef, wire};
 
 pub use opener::{Arrival, Opener, Outside, origin_of, split};
 pub use refusal::Refusal;
+pub use sheet::{Sharing, Sheet};
 
 /// Longest key in bytes: it is kept with each entity, and travels with whatever follows from a record.
 pub const MAX_KEY: usize = 1 << 10;

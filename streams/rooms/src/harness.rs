@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mainstem_columns::{put, source_schema, view_schema};
+use mainstem_kernel::fetched::Memo;
 use mainstem_kernel::known::{Nothing, Resolved};
 use mainstem_kernel::rounds::Frame;
 use mainstem_kernel::task::rank;
@@ -140,10 +141,13 @@ impl<M: Machine> Bench<M> {
     }
 
     fn fold(&mut self, input: usize, batch: &Batch) {
-        let run = Run { input, batch };
-        let needs = self.frame.needs(&self.known, Some(&run));
+        self.fold_run(&Run::new(input, batch));
+    }
+
+    fn fold_run(&mut self, run: &Run<'_>) {
+        let needs = self.frame.needs(&self.known, Some(run));
         self.known.learn(&needs, &*self.resolver).unwrap();
-        self.frame.fold(&self.known, &run, &mut self.outbox);
+        self.frame.fold(&self.known, run, &mut self.outbox);
         for (partition, batch) in self.outbox.take().unwrap() {
             let wrote = self.wrote.entry(partition).or_default();
             batch
@@ -157,6 +161,25 @@ impl<M: Machine> Bench<M> {
         if !batch.is_empty() {
             self.fold(rank::FIRST + input, batch);
         }
+    }
+
+    /// Feeds a run that other tasks take too.
+    pub fn feed_shared(&mut self, input: usize, batch: &Batch, memo: &Memo) {
+        self.fold_run(&Run {
+            memo: Some(memo),
+            ..Run::new(rank::FIRST + input, batch)
+        });
+    }
+
+    /// Learns one more schema; its id.
+    pub fn register(&mut self, subject: &str, schema: &str) -> u32 {
+        let event = self.catalog.plan(subject, schema).unwrap().unwrap();
+        let mut schemas = Batch::new();
+        schemas.push(None, Some(&serde_json::to_vec(&event).unwrap()), []);
+        self.fold(rank::SCHEMAS, &schemas);
+        let id = event.id;
+        self.catalog.register(event);
+        id
     }
 
     pub fn tick(&mut self, time: Millis) {

@@ -140,7 +140,7 @@ impl Audited {
                 )
             })?;
             runner
-                .refold(&Run { input, batch }, resolver, taken.next as u64)
+                .refold(&Run::new(input, batch), resolver, taken.next as u64)
                 .map_err(|error| error.to_string())?;
         }
         let outputs = runner.take_outputs().map_err(|error| error.to_string())?;

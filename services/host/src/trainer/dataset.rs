@@ -266,7 +266,7 @@ impl<'a> Scan<'a> {
                     unread = Some(why);
                     return false;
                 }
-                for given in incoming(batch, self.in_place.as_deref()) {
+                for given in incoming(batch, self.in_place.as_deref(), None) {
                     // What cannot be read is quarantined by the tasks that read it for predictions.
                     if let Ok(Some(label)) = reader.read(&self.catalog, index, last, &given)
                         && Some(label.time) >= first

@@ -102,17 +102,19 @@ impl Opener {
         })
     }
 
-    /// Opens a record of a partition; `horizon` is the event time beyond which it is refused.
+    /// Opens a record of a partition; `horizon` is the event time beyond which it is refused, `column` what the column
+    /// of the event time says, where that is known already.
     pub fn open<'a>(
         &mut self,
         catalog: &Catalog,
         record: &RecordRef<'a>,
         partition: u32,
         horizon: Millis,
+        column: Option<Millis>,
     ) -> (Outside, Result<Arrival<'a>, Refusal>) {
         let headers = Headers::of(record);
         let origin = headers.origin(record, self.number, partition);
-        let time = self.time(catalog, record, headers.time);
+        let time = self.time(catalog, record, headers.time, column);
         let outside = Outside {
             origin,
             time: time.as_ref().ok().copied(),
@@ -129,8 +131,9 @@ impl Opener {
         catalog: &Catalog,
         record: &RecordRef<'a>,
         horizon: Millis,
+        column: Option<Millis>,
     ) -> Result<Arrival<'a>, Refusal> {
-        let time = self.time(catalog, record, Headers::of(record).time);
+        let time = self.time(catalog, record, Headers::of(record).time, column);
         inside(record, EventId::default(), time, horizon)
     }
 
@@ -139,10 +142,14 @@ impl Opener {
         catalog: &Catalog,
         record: &RecordRef<'_>,
         header: Option<&[u8]>,
+        column: Option<Millis>,
     ) -> Result<Millis, Refusal> {
         if let Some(text) = header {
             let text = std::str::from_utf8(text).map_err(|_| Refusal::BadTime)?;
             return text.parse().map_err(|_| Refusal::BadTime);
+        }
+        if let Some(time) = column.filter(|time| *time >= Millis(0)) {
+            return Ok(time);
         }
         let Some(column) = self.column.as_mut() else {
             return Err(Refusal::NoTime);

@@ -19,20 +19,20 @@ use mainstem_kernel::outbox::Head;
 use mainstem_kernel::{Context, Machine, Need, Outbox, Run};
 use mainstem_schemas::definition::{Monitor, Project, Windows, digest_of};
 use mainstem_schemas::events::{ColumnCounts, ProfileMeasured, Subject};
-use mainstem_schemas::{Digest, Millis};
+use mainstem_schemas::{Catalog, Digest, Millis};
 use mainstem_statistics::{Counts, Grid};
 use serde::{Deserialize, Serialize};
 
 use super::counted::cells;
 use super::windows::{self, MAX_WINDOWS};
 use super::{DECLARED, id_of, subject_key};
-use crate::arrivals::{Decoders, Opener, Refuser};
+use crate::arrivals::{Arrival, Decoders, Opener, Refusal, Refuser, Sharing, Sheet};
 use crate::foreign::{InPlace, incoming, needs_in_place};
 
 /// Outputs of the machine.
 const QUARANTINE: usize = 1;
 
-/// Rows that are decoded before they are counted: their columns stay in the processor's nearest cache.
+/// Rows that are at hand before they are counted: their columns stay in the processor's nearest cache.
 const CHUNK: usize = 128;
 
 /// Profiles of a monitor's columns in one partition.
@@ -67,9 +67,15 @@ struct Window {
 /// What is made from the definition, and made again after a restore.
 struct Work {
     decoders: Decoders,
+    /// Records that are on no sheet.
     columns: Columns,
-    /// Event times of the rows in `columns`.
+    /// Where the columns of the bins lie in those.
+    places: Vec<usize>,
+    sharing: Option<Sharing>,
+    /// Event times of the rows at hand, which follow one another.
     times: Vec<Millis>,
+    /// The first of them, where they are rows of a sheet.
+    first: Option<usize>,
     bins: Vec<Bins>,
     /// A column with what is missing in it marked.
     marked: Vec<f64>,
@@ -126,18 +132,17 @@ impl SourceProfileMachine {
         if let Some(read) = &mut in_place {
             read.take(cx.catalog, self.partition, run.batch)?;
         }
-        for given in incoming(run.batch, in_place.as_deref()) {
+        let sharing = work.sharing.as_mut();
+        let sheet = sharing.and_then(|s| s.sheet(cx.catalog, run, &mut work.decoders));
+        for given in incoming(run.batch, in_place.as_deref(), sheet) {
+            if work.times.len() == CHUNK || !work.goes_on(given.row) {
+                count(state, work, sheet, cx.tick.time)?;
+            }
             let taken = given
                 .inside(&mut work.opener, cx.catalog, cx.horizon)
-                .and_then(|arrival| {
-                    let (schema, body) = (arrival.schema, arrival.body);
-                    let appended =
-                        work.decoders
-                            .append(cx.catalog, schema, body, &mut work.columns);
-                    appended.map(|()| arrival.time)
-                });
+                .and_then(|arrival| work.append(cx.catalog, &arrival, given.row));
             match taken {
-                Ok(time) => work.times.push(time),
+                Ok(()) => {}
                 Err(refusal) => {
                     let refuser = Refuser {
                         input: run.input,
@@ -150,12 +155,9 @@ impl SourceProfileMachine {
                     refuser.quarantine(cx, &given.record, Some(outside), &refusal, out);
                 }
             }
-            if work.times.len() == CHUNK {
-                count(state, work, cx.tick.time)?;
-            }
         }
         work.in_place = in_place;
-        count(state, work, cx.tick.time)
+        count(state, work, sheet, cx.tick.time)
     }
 
     /// Emits the windows that have ended.
@@ -231,8 +233,11 @@ impl Work {
         let layout = layout.map_err(|error| error.to_string())?;
         Ok(Work {
             columns: Columns::new(&layout),
+            places: (0..bins.len()).collect(),
+            sharing: Sharing::of(project, &monitor.source, &layout),
             decoders: Decoders::new(layout),
             times: Vec::with_capacity(CHUNK),
+            first: None,
             bins,
             marked: Vec::new(),
             definition: digest_of(monitor),
@@ -250,18 +255,50 @@ impl Work {
         }
     }
 
+    /// Whether a record follows the rows at hand, if it is that row of the sheet, or of none.
+    fn goes_on(&self, row: Option<usize>) -> bool {
+        let next = self.first.map(|first| first + self.times.len());
+        self.times.is_empty() || row == next
+    }
+
+    /// Puts an arrival beside the rows at hand, which it follows.
+    fn append(
+        &mut self,
+        catalog: &Catalog,
+        arrival: &Arrival<'_>,
+        row: Option<usize>,
+    ) -> Result<(), Refusal> {
+        if row.is_none() {
+            let (schema, body) = (arrival.schema, arrival.body);
+            self.decoders
+                .append(catalog, schema, body, &mut self.columns)?;
+        }
+        if self.times.is_empty() {
+            self.first = row;
+        }
+        self.times.push(arrival.time);
+        Ok(())
+    }
+
     /// Counts some of the rows at hand.
-    fn add(&mut self, window: &mut Window, rows: Range<usize>) -> Result<(), String> {
+    fn add(
+        &mut self,
+        window: &mut Window,
+        sheet: Option<&Sheet>,
+        rows: Range<usize>,
+    ) -> Result<(), String> {
         window.rows += rows.len() as u64;
-        for (at, (bins, counts)) in self.bins.iter().zip(&mut window.columns).enumerate() {
+        let (columns, places, first) = match (self.first, sheet, &self.sharing) {
+            (Some(first), Some(sheet), Some(sharing)) => (sheet.columns(), sharing.places(), first),
+            _ => (&self.columns, &self.places[..], 0),
+        };
+        let rows = first + rows.start..first + rows.end;
+        let counted = self.bins.iter().zip(places).zip(&mut window.columns);
+        for ((bins, at), counts) in counted {
             let values = match bins.optional {
-                false => self
-                    .columns
-                    .numbers(at)
-                    .get(rows.clone())
-                    .unwrap_or_default(),
+                false => columns.numbers(*at).get(rows.clone()).unwrap_or_default(),
                 true => {
-                    let value = |row| self.columns.number(at, row).unwrap_or(f64::NAN);
+                    let value = |row| columns.number(*at, row).unwrap_or(f64::NAN);
                     self.marked.clear();
                     self.marked.extend(rows.clone().map(value));
                     &self.marked
@@ -284,7 +321,12 @@ impl Work {
 }
 
 /// Counts the rows at hand into their windows, those that follow one another at once, and lets them go.
-fn count(state: &mut SourceProfiling, work: &mut Work, now: Millis) -> Result<(), String> {
+fn count(
+    state: &mut SourceProfiling,
+    work: &mut Work,
+    sheet: Option<&Sheet>,
+    now: Millis,
+) -> Result<(), String> {
     let closed = state
         .next
         .map(|next| windows::oldest(&work.windows, next, now));
@@ -296,13 +338,14 @@ fn count(state: &mut SourceProfiling, work: &mut Work, now: Millis) -> Result<()
         let to = from + rows.take_while(|time| window.contains(time)).count();
         if Some(start) >= closed {
             let window = state.open.entry(start);
-            work.add(window.or_insert_with(|| work.empty()), from..to)?;
+            work.add(window.or_insert_with(|| work.empty()), sheet, from..to)?;
             forget_oldest(state, &work.windows);
         }
         from = to;
     }
     work.columns.clear();
     work.times.clear();
+    work.first = None;
     Ok(())
 }
 

@@ -33,7 +33,7 @@ use mainstem_schemas::Digest;
 use mainstem_schemas::definition::{Project, View, digest_of};
 use serde::{Deserialize, Serialize};
 
-use crate::arrivals::{Arrival, Decoders, Opener, Refusal, Refuser};
+use crate::arrivals::{Arrival, Decoders, Opener, Refusal, Refuser, Sharing, Sheet};
 use crate::foreign::{InPlace, incoming, needs_in_place};
 use entities::{Entities, MAX_ENTITIES};
 pub use plan::{BadView, LONGEST, Plan};
@@ -78,17 +78,29 @@ pub struct FeatureState {
 struct Work {
     plan: Plan,
     decoders: Decoders,
+    /// Records that are on no sheet.
     columns: Columns,
+    /// Where the columns of the plan lie in those.
+    places: Vec<usize>,
+    sharing: Option<Sharing>,
     definition: Digest,
     opener: Opener,
     /// Where the source's topic is read in place.
     in_place: Option<Box<InPlace>>,
 }
 
-/// An arrival that was taken, and the place of its entity.
+/// An arrival that was taken, the place of its entity, and its row.
 struct Taken<'a> {
     arrival: Arrival<'a>,
     entity: usize,
+    row: Row,
+}
+
+/// Where a record was decoded to.
+#[derive(Clone, Copy)]
+enum Row {
+    Sheet(usize),
+    Own(usize),
 }
 
 impl FeatureMachine {
@@ -113,6 +125,8 @@ impl FeatureMachine {
         Ok(Box::new(Work {
             decoders: Decoders::new(plan.layout.clone()),
             columns: Columns::new(&plan.layout),
+            places: (0..plan.layout.wanted().len()).collect(),
+            sharing: Sharing::of(project, &view.source, &plan.layout),
             plan,
             definition: digest_of(view),
             opener: Opener::of(source)?,
@@ -135,12 +149,14 @@ impl FeatureMachine {
         Ok(work)
     }
 
-    /// The place of the record's entity, if the record can be taken; its columns are then appended.
+    /// The place of the record's entity, if the record can be taken; its columns are then appended, unless a sheet has
+    /// them in row `shared`.
     fn take<'a>(
         entities: &mut Entities,
         work: &mut Work,
         cx: &Context<'_>,
         arrival: Arrival<'a>,
+        shared: Option<usize>,
     ) -> Result<Taken<'a>, Refusal> {
         let place = entities.find(arrival.entity);
         let newest = place
@@ -155,8 +171,15 @@ impl FeatureMachine {
         if place.is_none() && entities.is_full() {
             return Err(Refusal::TooManyEntities(MAX_ENTITIES));
         }
-        work.decoders
-            .append(cx.catalog, arrival.schema, arrival.body, &mut work.columns)?;
+        let row = match shared {
+            Some(row) => Row::Sheet(row),
+            None => {
+                let (schema, body) = (arrival.schema, arrival.body);
+                work.decoders
+                    .append(cx.catalog, schema, body, &mut work.columns)?;
+                Row::Own(work.columns.rows() - 1)
+            }
+        };
         let place = place.unwrap_or_else(|| entities.insert(arrival.entity, work.plan.entity()));
         if let Some(entity) = entities.get_mut(place) {
             entity.newest = arrival.time;
@@ -164,6 +187,7 @@ impl FeatureMachine {
         Ok(Taken {
             arrival,
             entity: place,
+            row,
         })
     }
 
@@ -171,15 +195,28 @@ impl FeatureMachine {
     fn flush(
         entities: &mut Entities,
         work: &mut Work,
+        sheet: Option<&Sheet>,
         id: u32,
         taken: &mut Vec<Taken<'_>>,
         out: &mut Outbox,
     ) {
-        for (row, Taken { arrival, entity }) in taken.drain(..).enumerate() {
+        let own = (&work.columns, &work.places[..]);
+        let sharing = work.sharing.as_ref().map_or(&[][..], Sharing::places);
+        let shared = sheet.map_or(own, |sheet| (sheet.columns(), sharing));
+        for Taken {
+            arrival,
+            entity,
+            row,
+        } in taken.drain(..)
+        {
             let Some(entity) = entities.get_mut(entity) else {
                 continue;
             };
-            let values = work.plan.compute(entity, &work.columns, row);
+            let ((columns, places), row) = match row {
+                Row::Sheet(row) => (shared, row),
+                Row::Own(row) => (own, row),
+            };
+            let values = work.plan.compute(entity, columns, places, row);
             let values = values
                 .iter()
                 .map(|value| Some(*value).filter(|value| !value.is_nan()));
@@ -243,21 +280,24 @@ impl Machine for FeatureMachine {
         {
             return out.fault(why);
         }
+        let sharing = work.sharing.as_mut();
+        let sheet = sharing.and_then(|s| s.sheet(cx.catalog, run, &mut work.decoders));
         let mut taken = Vec::with_capacity(run.batch.len().min(CHUNK));
-        for given in incoming(run.batch, in_place.as_deref()) {
+        for given in incoming(run.batch, in_place.as_deref(), sheet) {
             let (outside, arrival) =
                 given.open(&mut work.opener, cx.catalog, partition, cx.horizon);
-            match arrival
-                .and_then(|arrival| Self::take(&mut state.entities, &mut work, cx, arrival))
-            {
+            let taking = arrival.and_then(|arrival| {
+                Self::take(&mut state.entities, &mut work, cx, arrival, given.row)
+            });
+            match taking {
                 Ok(arrival) => taken.push(arrival),
                 Err(refusal) => refuser.quarantine(cx, &given.record, Some(outside), &refusal, out),
             }
             if taken.len() == CHUNK {
-                Self::flush(&mut state.entities, &mut work, id, &mut taken, out);
+                Self::flush(&mut state.entities, &mut work, sheet, id, &mut taken, out);
             }
         }
-        Self::flush(&mut state.entities, &mut work, id, &mut taken, out);
+        Self::flush(&mut state.entities, &mut work, sheet, id, &mut taken, out);
         drop(taken);
         work.in_place = in_place;
         state.work = Some(work);

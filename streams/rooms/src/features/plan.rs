@@ -155,11 +155,19 @@ impl Plan {
         Entity::new(&self.rings, self.long)
     }
 
-    /// Computes the features of a row, whose record becomes the entity's newest; NaN is missing.
-    pub fn compute(&mut self, entity: &mut Entity, columns: &Columns, row: usize) -> &[f64] {
+    /// Computes the features of a row, whose record becomes the entity's newest; NaN is missing. `places` says which
+    /// columns are those of the layout.
+    pub fn compute(
+        &mut self,
+        entity: &mut Entity,
+        columns: &Columns,
+        places: &[usize],
+        row: usize,
+    ) -> &[f64] {
         entity.open(&self.rings);
-        for (column, value) in self.values.iter_mut().take(self.columns).enumerate() {
-            *value = finite(columns.number(column, row).unwrap_or(f64::NAN));
+        let numbers = self.values.iter_mut().take(self.columns);
+        for (value, column) in numbers.zip(places) {
+            *value = finite(columns.number(*column, row).unwrap_or(f64::NAN));
         }
         for at in 0..self.steps.len() {
             match self.steps[at] {

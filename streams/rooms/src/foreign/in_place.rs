@@ -6,7 +6,7 @@ use mainstem_schemas::partition::partition_of;
 use mainstem_schemas::{Batch, Catalog, EventId, Millis, RecordRef, wire};
 
 use super::{Translator, needs, source};
-use crate::arrivals::{Arrival, Opener, Outside, Refusal};
+use crate::arrivals::{Arrival, Opener, Outside, Refusal, Sheet};
 
 /// Makes runs of a topic that is read in place the arrivals that a copy would have written.
 #[derive(Debug)]
@@ -106,6 +106,10 @@ pub struct Given<'r> {
     /// As its topic holds it.
     pub record: RecordRef<'r>,
     arrival: Result<RecordRef<'r>, (EventId, &'r Refusal)>,
+    /// Its row of the sheet.
+    pub row: Option<usize>,
+    /// What the sheet says of its event time.
+    time: Option<Millis>,
 }
 
 impl<'r> Given<'r> {
@@ -118,7 +122,7 @@ impl<'r> Given<'r> {
         horizon: Millis,
     ) -> (Outside, Result<Arrival<'r>, Refusal>) {
         match &self.arrival {
-            Ok(arrival) => opener.open(catalog, arrival, partition, horizon),
+            Ok(arrival) => opener.open(catalog, arrival, partition, horizon, self.time),
             Err((origin, refusal)) => {
                 let (origin, time) = (*origin, None);
                 (Outside { origin, time }, Err((*refusal).clone()))
@@ -137,17 +141,18 @@ impl<'r> Given<'r> {
         horizon: Millis,
     ) -> Result<Arrival<'r>, Refusal> {
         match &self.arrival {
-            Ok(arrival) => opener.inside(catalog, arrival, horizon),
+            Ok(arrival) => opener.inside(catalog, arrival, horizon, self.time),
             Err((_, refusal)) => Err((*refusal).clone()),
         }
     }
 }
 
 /// The records of a run, one by one: of `arrivals.<source>` as they are, of a topic that is read in place as `in_place`
-/// took them, but for those that are passed by.
+/// took them, but for those that are passed by; `sheet` is the run's.
 pub fn incoming<'r>(
     run: &'r Batch,
     in_place: Option<&'r InPlace>,
+    sheet: Option<&'r Sheet>,
 ) -> impl Iterator<Item = Given<'r>> {
     let mut arrivals = in_place.map(|read| read.arrivals.iter());
     run.iter().enumerate().filter_map(move |(row, record)| {
@@ -157,6 +162,12 @@ pub fn incoming<'r>(
             Some(Became::Passed) => return None,
             Some(Became::Refused(origin, refusal)) => Err((*origin, refusal)),
         };
-        Some(Given { record, arrival })
+        let row = sheet.and_then(|sheet| sheet.row(row));
+        Some(Given {
+            record,
+            arrival,
+            row,
+            time: row.and_then(|row| sheet?.time(row)),
+        })
     })
 }

@@ -99,7 +99,7 @@ impl JoinMachine {
                 if let Some(read) = &mut work.in_place {
                     read.take(cx.catalog, partition, run.batch)?;
                 }
-                for given in incoming(run.batch, work.in_place.as_deref()) {
+                for given in incoming(run.batch, work.in_place.as_deref(), None) {
                     match work.labels.read(cx.catalog, partition, cx.horizon, &given) {
                         Ok(Some(label)) => state.pending.label(label, now, timeout),
                         Ok(None) => {}
