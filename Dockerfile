@@ -17,14 +17,14 @@ RUN cargo chef prepare --recipe-path /recipe.json
 FROM tools AS build
 COPY --from=recipe /recipe.json /recipe.json
 # Minutes, and kept until the recipe changes.
-RUN cargo chef cook --release --locked --package mainstem --recipe-path /recipe.json
+RUN cargo chef cook --profile dist --locked --package mainstem --recipe-path /recipe.json
 COPY . .
-RUN cargo build --release --locked --package mainstem
+RUN cargo build --profile dist --locked --package mainstem
 # A volume that is new takes its owner from the directory of the image.
 RUN mkdir --parents /out/mainstem/blobs
 
 FROM gcr.io/distroless/cc-debian12:nonroot
-COPY --from=build /src/target/release/mainstem /usr/local/bin/mainstem
+COPY --from=build /src/target/dist/mainstem /usr/local/bin/mainstem
 COPY --from=build --chown=nonroot:nonroot /out/mainstem /var/lib/mainstem
 USER nonroot:nonroot
 WORKDIR /var/lib/mainstem

@@ -198,7 +198,10 @@ fn the_image_is_built_of_what_there_is_and_runs_as_nobody() {
 
     let last = docker.rsplit("\nFROM ").next().unwrap();
     assert!(last.contains("\nUSER nonroot:nonroot\n"), "{last}");
-    assert!(last.contains(&format!("/src/target/release/mainstem {BINARY}\n")));
+    // Dependencies and the program are built alike, by a profile that the workspace has.
+    assert!(manifest.contains("\n[profile.dist]\n"));
+    assert_eq!(docker.matches(" --profile dist --locked ").count(), 2);
+    assert!(last.contains(&format!("/src/target/dist/mainstem {BINARY}\n")));
     assert!(last.contains(&format!("ENTRYPOINT [\"{BINARY}\"]")));
     let health = format!("CMD [\"{BINARY}\", \"health\"]");
     assert!(last.contains(&health) && last.contains(&format!("EXPOSE {PORT}")));

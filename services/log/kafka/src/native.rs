@@ -27,7 +27,7 @@ use crate::trouble::Events;
 /// times a second. That was a tenth of the time of a record; keeping it costs some megabytes (measured).
 ///
 /// All threads share two heaps: by default each thread of a client has one of its own, though what one makes another drops,
-/// and two workers took 356 MB instead of 158 MB (measured, and no slower).
+/// and two workers took 356 MB instead of 158 MB (measured). Two that are busy wait for each other's heap at times.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub(crate) fn keep_memory() {
     static ONCE: std::sync::Once = std::sync::Once::new();
