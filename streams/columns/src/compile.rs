@@ -36,6 +36,16 @@ pub enum Unreadable {
         /// The field.
         field: String,
     },
+    /// Two fields would fill one column.
+    #[error(
+        "field {field} is the column {column} by its alias, as another field is; take the alias away from one of them"
+    )]
+    Twice {
+        /// The later field.
+        field: String,
+        /// The column.
+        column: String,
+    },
     /// A field has another type than its column.
     #[error(
         "field {field} is a {got} where a {wanted} is wanted; write it as one, or declare what is written"
@@ -100,11 +110,17 @@ pub(crate) enum To {
     Refuse(Reason),
 }
 
-/// The steps of a schema, and the wanted columns that it lacks.
-pub(crate) fn compile(
-    schema: &Schema,
-    layout: &Layout,
-) -> Result<(Vec<Step>, Vec<usize>), Unreadable> {
+/// How a schema's records are read.
+pub(crate) struct Steps {
+    pub steps: Vec<Step>,
+    /// The wanted columns that it lacks.
+    pub absent: Vec<usize>,
+    /// Whether a field may be several of the columns by its name and aliases.
+    pub is_ambiguous: bool,
+}
+
+/// The steps of a schema.
+pub(crate) fn compile(schema: &Schema, layout: &Layout) -> Result<Steps, Unreadable> {
     let Schema::Record(record) = schema else {
         return Err(Unreadable::NotRecord {
             got: name_of(schema),
@@ -113,10 +129,20 @@ pub(crate) fn compile(
     let mut names = Names::new(record);
     let mut steps = Vec::with_capacity(record.fields.len());
     let mut absent: Vec<usize> = (0..layout.wanted().len()).collect();
+    let mut is_ambiguous = false;
     for field in &record.fields {
-        let column = column_of(field, layout);
-        absent.retain(|at| Some(*at) != column);
-        let wanted = column.and_then(|at| Some((at, layout.wanted().get(at)?)));
+        let mut columns = columns_of(field, layout);
+        let wanted = columns.next();
+        is_ambiguous |= columns.next().is_some();
+        if let Some((column, wanted)) = wanted {
+            let Some(place) = absent.iter().position(|at| *at == column) else {
+                return Err(Unreadable::Twice {
+                    field: field.name.clone(),
+                    column: wanted.name.clone(),
+                });
+            };
+            absent.remove(place);
+        }
         let shape = shape(&field.name, &field.schema, wanted, &mut names)?;
         steps.push(Step {
             field: field.name.clone(),
@@ -130,7 +156,11 @@ pub(crate) fn compile(
         Some(Wanted { name, .. }) => Err(Unreadable::Missing {
             field: name.clone(),
         }),
-        None => Ok((steps, absent)),
+        None => Ok(Steps {
+            steps,
+            absent,
+            is_ambiguous,
+        }),
     }
 }
 
@@ -144,12 +174,21 @@ fn count_doubles(steps: &mut [Step]) {
     }
 }
 
-/// The column that a field fills: the one of its name, else of an alias. A writer that renames a field says so by the
-/// alias, and whoever wants the old name goes on reading it. (That no two fields share a name or alias is the parser's
-/// to check.)
-fn column_of(field: &RecordField, layout: &Layout) -> Option<usize> {
-    let mut names = std::iter::once(&field.name).chain(&field.aliases);
-    names.find_map(|name| layout.wanted().iter().position(|one| one.name == *name))
+/// The columns that a field may fill: it fills the one of its name, else of its first alias. A writer that renames a field
+/// says so by the alias, and whoever wants the old name goes on reading it.
+fn columns_of<'w>(
+    field: &'w RecordField,
+    layout: &'w Layout,
+) -> impl Iterator<Item = (usize, &'w Wanted)> {
+    let names = std::iter::once(&field.name).chain(&field.aliases);
+    let wanted = |name: &String| {
+        layout
+            .wanted()
+            .iter()
+            .enumerate()
+            .find(|one| one.1.name == *name)
+    };
+    names.filter_map(wanted)
 }
 
 /// Types that were given a name on the way, for later fields may refer to them.

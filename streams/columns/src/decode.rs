@@ -4,7 +4,7 @@ use apache_avro::Schema;
 
 use crate::body::{Body, Reason};
 use crate::columns::{Columns, Layout};
-use crate::compile::{Leaf, Shape, Step, To, Unreadable, Wire, compile};
+use crate::compile::{Leaf, Shape, Step, Steps, To, Unreadable, Wire, compile};
 
 /// Reads the bodies that were written with one schema into the columns of a layout.
 #[derive(Debug)]
@@ -12,6 +12,7 @@ pub struct FlatDecoder {
     layout: Layout,
     steps: Vec<Step>,
     absent: Vec<usize>,
+    is_ambiguous: bool,
     /// So many of the first steps give all that the layout wants.
     wanted: usize,
 }
@@ -33,14 +34,26 @@ impl FlatDecoder {
     /// # Errors
     /// [`Unreadable`] where a wanted field is nested, or the schema does not have what the layout wants.
     pub fn compile(writer: &Schema, layout: &Layout) -> Result<Self, Unreadable> {
-        let (steps, absent) = compile(writer, layout)?;
+        let Steps {
+            steps,
+            absent,
+            is_ambiguous,
+        } = compile(writer, layout)?;
         let wanted = steps.iter().rposition(Step::is_wanted);
         Ok(FlatDecoder {
             layout: layout.clone(),
             wanted: wanted.map_or(0, |last| last + 1),
             steps,
             absent,
+            is_ambiguous,
         })
+    }
+
+    /// Whether a field may be several of the columns by its name and aliases: in a layout of fewer columns it may then
+    /// fill another one.
+    #[must_use]
+    pub fn is_ambiguous(&self) -> bool {
+        self.is_ambiguous
     }
 
     /// Appends the record that a body holds, which is all of `body`.

@@ -375,6 +375,16 @@ fn a_field_that_its_writer_renamed_fills_the_column_of_its_old_name() {
         Schema::parse_str(&text).is_err(),
         "which of the two is not asked"
     );
+    // The parser sees it in this order only.
+    let both =
+        r#"{"name":"amount","type":"long"},{"name":"cost","aliases":["amount"],"type":"long"}"#;
+    let twice = read(both, &[14, 16]).unwrap_err();
+    assert!(
+        twice
+            .to_string()
+            .starts_with("field cost is the column amount by its alias"),
+        "{twice}"
+    );
     let missing = read(r#"{"name":"cost","type":"long"}"#, &[14]).unwrap_err();
     assert!(missing.to_string().contains("no field amount"), "{missing}");
 }

@@ -63,6 +63,10 @@ impl<R> CachedReader<R> {
     }
 
     fn keep(&mut self, chunk: Chunk) {
+        // Tasks take the same records one after the other: what was made of the ones before has served.
+        for before in &self.chunks {
+            before.records.memo().clear();
+        }
         self.chunks.push_front(chunk);
         let bytes = |chunk: &Chunk| chunk.records.bytes();
         while self.chunks.len() > MAX_CHUNKS

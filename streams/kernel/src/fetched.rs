@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::ops::Deref;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use mainstem_schemas::Batch;
 use mainstem_schemas::events::RunTaken;
@@ -18,15 +18,22 @@ pub struct Fetched {
     memo: Memo,
 }
 
-/// What a room makes of records for whichever of its tasks takes them next: at most one thing, of one type.
+/// What a task makes of records for whichever takes them next: at most one thing.
 #[derive(Debug, Default)]
-pub struct Memo(OnceLock<Box<dyn Any + Send + Sync>>);
+pub struct Memo(Mutex<Option<Arc<dyn Any + Send + Sync>>>);
 
 impl Memo {
     /// What was made of the records, or is made now; nothing where something of another type was. Whoever asks sees to it
     /// that it would have made the same.
-    pub fn get_or_make<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Option<&T> {
-        self.0.get_or_init(|| Box::new(make())).downcast_ref()
+    pub fn get_or_make<T: Any + Send + Sync>(&self, make: impl FnOnce() -> T) -> Option<Arc<T>> {
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = made.get_or_insert_with(|| Arc::new(make()));
+        Arc::clone(made).downcast().ok()
+    }
+
+    /// Forgets it: it takes memory, and who comes later makes it anew.
+    pub(crate) fn clear(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
@@ -37,7 +44,7 @@ impl Fetched {
         self.taken.get_or_init(taken)
     }
 
-    /// What a room made of these records.
+    /// What a task made of these records.
     pub(crate) fn memo(&self) -> &Memo {
         &self.memo
     }

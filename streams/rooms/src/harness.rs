@@ -209,6 +209,11 @@ impl<M: Machine> Bench<M> {
         assert_eq!(self.frame.snapshot().unwrap(), bytes);
     }
 
+    /// What it remembers.
+    pub fn snapshot(&self) -> Vec<u8> {
+        self.frame.snapshot().unwrap()
+    }
+
     /// All that was written to a topic's only partition.
     pub fn output(&self, topic: &str) -> Batch {
         self.wrote

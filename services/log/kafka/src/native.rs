@@ -74,6 +74,8 @@ struct Consumed {
     parsed_headers: *mut c_void,
     status: c_int,
     broker: i32,
+    /// What follows is in a union with 64-bit numbers.
+    _union: [i64; 0],
     size: i32,
     block: *const c_void,
 }
@@ -81,6 +83,10 @@ struct Consumed {
 /// librdkafka promises nothing of that layout: with another version compare `Consumed` with its source, and run
 /// `headers_of_a_java_producer`.
 const _: () = assert!(sys::RD_KAFKA_VERSION == 0x020c_01ff);
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(
+    std::mem::offset_of!(Consumed, size) == 120 && std::mem::offset_of!(Consumed, block) == 128
+);
 
 impl Queue {
     /// Takes the partition's records out of the consumer's common queue; to be called before the partition is

@@ -5,6 +5,8 @@
 //! record that cannot give all of them is not on it, and every task decodes it for itself: by its own columns alone it
 //! takes or refuses it, so that what a task does is the same with a sheet and without.
 
+use std::sync::Arc;
+
 use mainstem_columns::{Columns, Kind, Layout, Wanted};
 use mainstem_kernel::Run;
 use mainstem_schemas::definition::{EventTime, FieldType, Project, Source};
@@ -34,7 +36,8 @@ pub struct Sharing {
 }
 
 impl Sharing {
-    /// For a task that reads the columns `own` of a source; nothing where no other task reads the source's arrivals.
+    /// For a task that reads the columns `own` of a source; nothing where no other view or monitor
+    /// does, or the source's topic is read in place.
     #[must_use]
     pub fn of(project: &Project, name: &str, own: &Layout) -> Option<Self> {
         let source = project.sources.get(name)?;
@@ -73,16 +76,17 @@ impl Sharing {
 
     /// The sheet of a run that tasks share; nothing where it would tell a task what its own decoders do not know: the
     /// task that made it may follow a later definition, or know a schema that this one does not know yet.
-    pub fn sheet<'r>(
+    pub fn sheet(
         &mut self,
         catalog: &Catalog,
-        run: &Run<'r>,
+        run: &Run<'_>,
         own: &mut Decoders,
-    ) -> Option<&'r Sheet> {
+    ) -> Option<Arc<Sheet>> {
         let sheet = run.memo?.get_or_make(|| self.make(catalog, run))?;
         let mut schemas = sheet.schemas.iter();
         let same = sheet.columns.layout().wanted() == self.layout.wanted();
-        (same && schemas.all(|id| own.of(catalog, *id).is_ok())).then_some(sheet)
+        let known = schemas.all(|id| own.of(catalog, *id).is_ok());
+        (same && known).then_some(sheet)
     }
 
     /// Where the task's own columns lie on a sheet.
@@ -109,6 +113,10 @@ impl Sharing {
     fn read(&mut self, catalog: &Catalog, record: &RecordRef<'_>, sheet: &mut Sheet) -> Option<()> {
         let (schema, body) = split(record).ok()?;
         let decoder = self.decoders.of(catalog, schema).ok()?;
+        // By an alias a field may fill another column where fewer are wanted.
+        if decoder.is_ambiguous() {
+            return None;
+        }
         decoder.append(body, &mut sheet.columns).ok()?;
         if !sheet.schemas.contains(&schema) {
             sheet.schemas.push(schema);

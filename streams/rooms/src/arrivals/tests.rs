@@ -52,10 +52,30 @@ fn begun<M: Machine>(mut bench: Bench<M>) -> Bench<M> {
     bench
 }
 
+/// What other writers make of the source: `label` was `x` once, nothing is `up`, `label` is a text.
+const WRITERS: [&str; 3] = [
+    r#"{"name": "n", "type": "long"}, {"name": "up", "type": "boolean"},
+       {"name": "label", "aliases": ["x"], "type": "double"}"#,
+    r#"{"name": "n", "type": "long"}, {"name": "x", "type": "double"}"#,
+    r#"{"name": "n", "type": "long"}, {"name": "up", "type": "boolean"},
+       {"name": "label", "type": "string"}, {"name": "x", "type": "double"}"#,
+];
+
+/// Learns the schemas of those writers; the source's own and theirs.
+fn writers<M: Machine>(bench: &mut Bench<M>) -> [u32; 4] {
+    let own = bench.catalog.id_of("s").unwrap();
+    let [a, b, c] = WRITERS.map(|fields| {
+        let schema = format!(r#"{{"type": "record", "name": "R", "fields": [{fields}]}}"#);
+        bench.register("s", &schema)
+    });
+    [own, a, b, c]
+}
+
 /// How a record may be: mostly good.
 #[derive(Clone, Copy, Debug)]
 enum Fault {
     None,
+    Writer(usize),
     Key,
     Value,
     Schema(u32),
@@ -64,12 +84,14 @@ enum Fault {
     Header(i64),
 }
 
+/// Milliseconds after its turn, `x`, `label`, what is wrong.
 type Record = (i64, Option<f64>, Option<f64>, Fault);
 
 fn record() -> impl Strategy<Value = Record> {
     let number = || proptest::option::of(prop_oneof![-2.0..2.0, Just(f64::NAN)]);
     let fault = prop_oneof![
-        12 => Just(Fault::None),
+        20 => Just(Fault::None),
+        6 => (1..=WRITERS.len()).prop_map(Fault::Writer),
         1 => Just(Fault::Key),
         1 => Just(Fault::Value),
         1 => prop_oneof![Just(9_999), 1..20u32].prop_map(Fault::Schema),
@@ -77,20 +99,34 @@ fn record() -> impl Strategy<Value = Record> {
         1 => Just(Fault::Trailing),
         2 => (0..60_000i64).prop_map(Fault::Header),
     ];
-    let time = prop_oneof![20 => 0..60_000i64, 1 => Just(-1), 1 => Just(100_000_000)];
+    let time = prop_oneof![40 => 0..300i64, 1 => Just(-100_000), 1 => Just(100_000_000)];
     (time, number(), number(), fault)
 }
 
-fn batch(schema: u32, records: &[Record]) -> Batch {
+fn batch(schemas: [u32; 4], from: usize, records: &[Record]) -> Batch {
     let mut batch = Batch::new();
-    for (time, x, label, fault) in records {
-        let mut value = Vec::new();
-        let schema = match fault {
-            Fault::Schema(id) => *id,
-            _ => schema,
+    for (row, (time, x, label, fault)) in (from..).zip(records) {
+        let (mut value, time) = (Vec::new(), 100 * row as i64 + time);
+        let (schema, writer) = match fault {
+            Fault::Schema(id) => (*id, 0),
+            Fault::Writer(writer) => (schemas[*writer], *writer),
+            _ => (schemas[0], 0),
         };
         wire::put_header(&mut value, schema);
-        body(&mut value, *x, *time, *time % 2 == 0, *label);
+        let mut put_some = || {
+            put::put_long(&mut value, time);
+            if writer != 2 {
+                put::put_boolean(&mut value, time % 2 == 0);
+            }
+            if writer == 3 {
+                put::put_text(&mut value, "one");
+            }
+            put::put_double(&mut value, x.unwrap_or(0.25));
+        };
+        match writer {
+            0 => body(&mut value, *x, time, time % 2 == 0, *label),
+            _ => put_some(),
+        }
         let header = match fault {
             Fault::Header(time) => Some(Millis(*time).to_string()),
             _ => None,
@@ -100,7 +136,8 @@ fn batch(schema: u32, records: &[Record]) -> Batch {
             Fault::Trailing => value.push(0),
             _ => {}
         }
-        let key = (!matches!(fault, Fault::Key)).then_some(&b"e"[..]);
+        let key = format!("e{}", row % 5);
+        let key = (!matches!(fault, Fault::Key)).then_some(key.as_bytes());
         let value = (!matches!(fault, Fault::Value)).then_some(&value[..]);
         batch.push(key, value, header.iter().map(|h| ("ce_time", h.as_bytes())));
     }
@@ -111,15 +148,19 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
     #[test]
     fn tasks_that_share_a_sheet_do_as_those_that_have_none(
-        runs in proptest::collection::vec(proptest::collection::vec(record(), 1..200), 1..4),
+        runs in proptest::collection::vec(proptest::collection::vec(record(), 1..400), 1..4),
         monitor_first in any::<bool>(),
     ) {
         let project = shared();
         let (mut alone, mut alone_too) = (view(&project), monitor(&project));
         let (mut one, mut other) = (view(&project), monitor(&project));
-        let schema = alone.catalog.id_of("s").unwrap();
+        let schemas = writers(&mut alone);
+        prop_assert_eq!(writers(&mut alone_too), schemas);
+        prop_assert_eq!((writers(&mut one), writers(&mut other)), (schemas, schemas));
+        let mut from = 0;
         for records in &runs {
-            let (batch, memo) = (batch(schema, records), Memo::default());
+            let (batch, memo) = (batch(schemas, from, records), Memo::default());
+            from += records.len();
             alone.feed(0, &batch);
             alone_too.feed(0, &batch);
             if monitor_first {
@@ -134,6 +175,8 @@ proptest! {
             let rows = sheet.map_or(0, |sheet| sheet.columns().rows());
             prop_assert!(rows >= good, "{rows} rows of {good} good records");
         }
+        prop_assert_eq!(one.snapshot(), alone.snapshot());
+        prop_assert_eq!(other.snapshot(), alone_too.snapshot());
         alone_too.tick(Millis(60_000));
         other.tick(Millis(60_000));
         prop_assert_eq!(&one.wrote, &alone.wrote);

@@ -255,6 +255,7 @@ fn field(why: &Unreadable) -> &str {
         Unreadable::NotRecord { .. } => "",
         Unreadable::Nested { field, .. }
         | Unreadable::Missing { field }
-        | Unreadable::Mismatch { field, .. } => field,
+        | Unreadable::Mismatch { field, .. }
+        | Unreadable::Twice { field, .. } => field,
     }
 }
