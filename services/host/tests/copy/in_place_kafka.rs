@@ -27,6 +27,18 @@ fn create(broker: &Broker, topic: &str, partitions: u32, settings: &[&str]) {
     arguments.extend(settings.iter().map(String::as_str));
     let class = "org.apache.kafka.tools.TopicCommand";
     broker.tool(class, &arguments, "").unwrap();
+    // The controller has it; the broker may hear of it a moment later.
+    let described = || {
+        let asked = [
+            "--bootstrap-server",
+            broker.bootstrap(),
+            "--describe",
+            "--topic",
+            topic,
+        ];
+        broker.tool(class, &asked, "").is_ok()
+    };
+    assert!((0..20).any(|_| described()), "{topic} does not come up");
 }
 
 fn world(broker: &Broker, name: &str) -> World {
