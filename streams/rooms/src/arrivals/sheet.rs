@@ -12,7 +12,7 @@ use mainstem_kernel::Run;
 use mainstem_schemas::definition::{EventTime, FieldType, Project, Source};
 use mainstem_schemas::{Catalog, Millis, RecordRef};
 
-use super::{Decoders, opener::split};
+use super::{Decoders, split};
 
 /// A run's records in columns.
 #[derive(Debug)]
@@ -30,14 +30,13 @@ pub struct Sheet {
 pub struct Sharing {
     layout: Layout,
     decoders: Decoders,
-    time: Option<usize>,
     /// Where each of the task's own columns lies on a sheet.
     places: Vec<usize>,
 }
 
 impl Sharing {
-    /// For a task that reads the columns `own` of a source; nothing where no other view or monitor
-    /// does, or the source's topic is read in place.
+    /// For a task that reads the columns `own` of a source; nothing where no other view or monitor reads the source, or
+    /// its topic is read in place.
     #[must_use]
     pub fn of(project: &Project, name: &str, own: &Layout) -> Option<Self> {
         let source = project.sources.get(name)?;
@@ -59,17 +58,13 @@ impl Sharing {
             .filter_map(|name| number(source, name))
             .collect();
         let time = time(source).filter(|time| wanted.iter().all(|column| column.name != *time));
-        let time = time.map(|name| {
-            wanted.push(Wanted::required(name, Kind::Time));
-            wanted.len() - 1
-        });
+        wanted.extend(time.map(|name| Wanted::required(name, Kind::Time)));
         let place = |own: &Wanted| wanted.iter().position(|column| column == own);
         let places = own.wanted().iter().map(place).collect::<Option<Vec<_>>>()?;
         let layout = Layout::new(wanted).ok()?;
         Some(Sharing {
             decoders: Decoders::new(layout.clone()),
             layout,
-            time,
             places,
         })
     }
@@ -96,11 +91,12 @@ impl Sharing {
     }
 
     fn make(&mut self, catalog: &Catalog, run: &Run<'_>) -> Sheet {
+        let is_time = |column: &Wanted| column.kind == Kind::Time;
         let mut sheet = Sheet {
             columns: Columns::new(&self.layout),
             rows: Vec::with_capacity(run.batch.len()),
             schemas: Vec::new(),
-            time: self.time,
+            time: self.layout.wanted().iter().position(is_time),
         };
         for record in run.batch.iter() {
             let row = sheet.columns.rows();

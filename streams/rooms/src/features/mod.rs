@@ -282,8 +282,9 @@ impl Machine for FeatureMachine {
         }
         let sharing = work.sharing.as_mut();
         let sheet = sharing.and_then(|s| s.sheet(cx.catalog, run, &mut work.decoders));
+        let sheet = sheet.as_deref();
         let mut taken = Vec::with_capacity(run.batch.len().min(CHUNK));
-        for given in incoming(run.batch, in_place.as_deref(), sheet.as_deref()) {
+        for given in incoming(run.batch, in_place.as_deref(), sheet) {
             let (outside, arrival) =
                 given.open(&mut work.opener, cx.catalog, partition, cx.horizon);
             let taking = arrival.and_then(|arrival| {
@@ -294,24 +295,10 @@ impl Machine for FeatureMachine {
                 Err(refusal) => refuser.quarantine(cx, &given.record, Some(outside), &refusal, out),
             }
             if taken.len() == CHUNK {
-                Self::flush(
-                    &mut state.entities,
-                    &mut work,
-                    sheet.as_deref(),
-                    id,
-                    &mut taken,
-                    out,
-                );
+                Self::flush(&mut state.entities, &mut work, sheet, id, &mut taken, out);
             }
         }
-        Self::flush(
-            &mut state.entities,
-            &mut work,
-            sheet.as_deref(),
-            id,
-            &mut taken,
-            out,
-        );
+        Self::flush(&mut state.entities, &mut work, sheet, id, &mut taken, out);
         drop(taken);
         work.in_place = in_place;
         state.work = Some(work);
