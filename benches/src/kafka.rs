@@ -23,6 +23,7 @@ pub mod measure;
 pub mod records;
 mod round;
 pub mod scale;
+mod turns;
 
 use std::error::Error;
 use std::path::Path;
@@ -140,6 +141,9 @@ fn tell(row: &Row, records: usize, features: &[String]) {
         m.half_cpu,
         m.memory
     );
+    if let Some(turn) = row.turn {
+        println!("  {turn:.0} records a turn");
+    }
     println!("  | Up to | Records | CPU of a million | Memory |\n  |---|---|---|---|");
     for tenth in &m.tenths {
         println!(

@@ -13,7 +13,7 @@ use super::asked::Asked;
 use super::clock::{Clock, discard, marks};
 use super::measure::{Measured, Moved, Taking, measure};
 use super::records::{Compared, Read, compare};
-use super::{command_of, groups_of};
+use super::{command_of, groups_of, turns};
 use crate::bed::{Bed, store};
 use crate::job::{self, FEATURES};
 
@@ -28,6 +28,8 @@ pub struct Bench<'a> {
 pub struct Row {
     pub name: String,
     pub measured: Measured,
+    /// Records of a turn, where the client has turns.
+    pub turn: Option<f64>,
     pub compared: Compared,
 }
 
@@ -113,6 +115,7 @@ impl Bench<'_> {
                 many => format!("Mainstem, {many} threads"),
             },
             measured,
+            turn: Some(turns::mean(&store, &self.project, &self.topic("arrivals"))?),
             compared: self.compare(&self.topic("features"), &read)?,
         })
     }
@@ -158,6 +161,7 @@ impl Bench<'_> {
         Ok(Row {
             name: "Kafka Streams".into(),
             measured,
+            turn: None,
             compared: self.compare(&features, &read)?,
         })
     }

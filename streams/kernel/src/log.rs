@@ -270,7 +270,8 @@ pub trait Worker: Send {
     /// Where the membership is lost for good.
     fn assign(&mut self, tasks: &[TaskSpec]) -> Result<Assignment, LogError>;
 
-    /// Commits several tasks' turns and outcomes in one transaction, each checked for ownership.
+    /// Commits several tasks' turns and outcomes in one transaction, each checked for ownership. A task may have several
+    /// turns, one after the other.
     ///
     /// # Errors
     /// [`CommitError`], by what the worker must do.
@@ -280,6 +281,11 @@ pub trait Worker: Send {
     /// anything else is committed.
     fn begin(&mut self, commits: &Arc<Vec<Commit>>) -> Option<Result<(), CommitError>> {
         Some(self.commit(commits))
+    }
+
+    /// Whether what was begun has ended, so that [`Worker::end`] does not wait.
+    fn has_ended(&self) -> bool {
+        true
     }
 
     /// Waits for the end of what was begun.

@@ -121,12 +121,15 @@ impl State {
 
     /// Takes commits of an owner: all of them, or none.
     fn take(&mut self, commits: &[Commit], owner: &Owner) -> Result<(), CommitError> {
+        let mut taken: BTreeMap<&TaskId, &Turn> = BTreeMap::new();
         for commit in commits {
             if self.owners.get(&commit.task) != Some(owner) {
                 return Err(CommitError::Fenced(commit.task.to_string()));
             }
             self.check(&commit.outputs)?;
-            check_number(self.turns.get(&commit.task), commit)?;
+            let before = taken.get(&commit.task).copied();
+            check_number(before.or_else(|| self.turns.get(&commit.task)), commit)?;
+            taken.extend(commit.turn.as_ref().map(|turn| (&commit.task, turn)));
         }
         for commit in commits {
             self.write(&commit.outputs)?;
@@ -379,6 +382,10 @@ impl Worker for MemoryWorker {
     fn begin(&mut self, commits: &Arc<Vec<Commit>>) -> Option<Result<(), CommitError>> {
         self.begun = Arc::clone(commits);
         None
+    }
+
+    fn has_ended(&self) -> bool {
+        self.begun.is_empty()
     }
 
     fn end(&mut self) -> Result<(), CommitError> {

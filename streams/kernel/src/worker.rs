@@ -94,6 +94,10 @@ pub struct Progress {
 /// Turns of one commit together: beyond it the other tasks wait for the next, so that a transaction stays short.
 const MAX_COMMIT_BYTES: usize = 16 << 20;
 
+/// Turns that wait for the end of the last commit are joined by more while they are no larger. What one partition is given
+/// together is then, as a rule, one batch of Kafka's.
+const MAX_WAITING_BYTES: usize = 3 << 20;
+
 /// Records that are kept for the other tasks on a lead partition: the last fetch of each of its inputs.
 const SHARED_BYTES: usize = 8 << 20;
 
@@ -217,10 +221,13 @@ impl<A: Actuator> Crew<A> {
         if self.pending.len() <= usize::from(self.under_way) {
             self.take_step(&mut progress)?;
         }
+        while self.has_time() {
+            self.take_step(&mut progress)?;
+        }
         if !self.settle(tasks, &mut progress)? || !self.begin(tasks, &mut progress)? {
             return Ok(progress);
         }
-        if !self.is_behind() && !self.settle(tasks, &mut progress)? {
+        if (!self.is_behind() || self.is_to_act()) && !self.settle(tasks, &mut progress)? {
             return Ok(progress);
         }
         if self.pending.is_empty() {
@@ -237,13 +244,26 @@ impl<A: Actuator> Crew<A> {
         self.steps -= 1;
         let mut commits = self.take_turns(progress);
         commits.extend(self.take_outcomes());
-        if !commits.is_empty() {
-            self.pending.push_back(Arc::new(commits));
+        match self.pending.get_mut(usize::from(self.under_way)) {
+            Some(waiting) => Arc::make_mut(waiting).extend(commits),
+            None if commits.is_empty() => {}
+            None => self.pending.push_back(Arc::new(commits)),
         }
         if self.steps == 0 || !self.is_behind() {
             self.look_away()?;
         }
         Ok(())
+    }
+
+    /// Whether the log still writes the last turns, and there are more for the next commit: one takes its time whatever
+    /// it holds.
+    fn has_time(&self) -> bool {
+        let waiting = self.pending.get(usize::from(self.under_way));
+        let bytes = |commits: &Arc<Vec<Commit>>| commits.iter().map(bytes).sum::<usize>();
+        self.under_way
+            && self.steps > 0
+            && waiting.map_or(0, bytes) <= MAX_WAITING_BYTES
+            && !self.worker.has_ended()
     }
 
     /// The next step looks at the ends anew.
@@ -362,7 +382,7 @@ impl<A: Actuator> Crew<A> {
     }
 
     fn take_turns(&mut self, progress: &mut Progress) -> Vec<Commit> {
-        let (mut commits, mut bytes) = (Vec::new(), 0);
+        let (mut commits, mut taken) = (Vec::new(), 0);
         let mut stopped = Vec::new();
         // Tasks that follow one lead partition take the same records one after the other. Where the last step had no room
         // for all, this one begins with those that it left out.
@@ -374,7 +394,7 @@ impl<A: Actuator> Crew<A> {
         let first = order.iter().position(|(id, _)| Some(*id) == first.as_ref());
         order.rotate_left(first.unwrap_or(0));
         for (id, owned) in order {
-            if bytes > MAX_COMMIT_BYTES {
+            if taken > MAX_COMMIT_BYTES {
                 self.first = Some(id.clone());
                 break;
             }
@@ -385,11 +405,7 @@ impl<A: Actuator> Crew<A> {
             {
                 Ok(None) => owned.caught_up = true,
                 Ok(Some(commit)) => {
-                    bytes += commit
-                        .outputs
-                        .iter()
-                        .map(|(_, batch)| batch.bytes())
-                        .sum::<usize>();
+                    taken += bytes(&commit);
                     commits.push(commit);
                 }
                 Err(error) => {
@@ -423,6 +439,17 @@ impl<A: Actuator> Crew<A> {
         commits
     }
 
+    /// Whether an effect waits to be brought about.
+    fn is_to_act(&self) -> bool {
+        let waits = |owned: &Owned| {
+            let outstanding = owned.runner.task().outstanding();
+            let mut names = outstanding.iter().map(|e| (e.id, e.attempt));
+            names.any(|name| !owned.performing.contains(&name))
+        };
+        let mut caught_up = self.owned.values().filter(|owned| owned.caught_up);
+        caught_up.any(waits)
+    }
+
     fn act(&mut self) {
         for (id, owned) in &mut self.owned {
             if !owned.caught_up {
@@ -439,6 +466,11 @@ impl<A: Actuator> Crew<A> {
             }
         }
     }
+}
+
+fn bytes(commit: &Commit) -> usize {
+    let outputs = commit.outputs.iter();
+    outputs.map(|(_, batch)| batch.bytes()).sum()
 }
 
 /// The schemas of a log as of now.

@@ -9,7 +9,7 @@ pub(crate) const MAX_RECORD: usize = 1 << 20;
 
 /// Largest batch of records, on our topics and in our clients: what a task writes to a partition in a turn, as a rule. A
 /// second batch of a partition would wait until the first is acknowledged, and librdkafka's thread spins meanwhile.
-pub(crate) const MAX_BATCH: usize = 2 << 20;
+pub(crate) const MAX_BATCH: usize = 4 << 20;
 
 /// A stopped worker holds back every reader of what it wrote for so long; a commit takes milliseconds.
 pub(crate) const TRANSACTION_MS: u64 = 10_000;
@@ -151,11 +151,12 @@ fn defaults(role: Role<'_>) -> &'static [(&'static str, &'static str)] {
             ("topic.metadata.refresh.interval.ms", "30000"),
         ],
         // Batches as measured against Kafka Streams; only failures are reported, for a report per record costs a
-        // tenth of the time and makes rdkafka's flush wait in steps of 100 ms.
+        // tenth of the time and makes rdkafka's flush wait in steps of 100 ms. All that is queued is flushed, so nothing
+        // lingers: a batch that went before the others were queued would be one more for its partition.
         Role::Producer { .. } => &[
-            ("linger.ms", "20"),
-            ("batch.size", "2000000"),
-            ("batch.num.messages", "20000"),
+            ("linger.ms", "500"),
+            ("batch.size", "4000000"),
+            ("batch.num.messages", "40000"),
             ("queue.buffering.max.messages", "2000000"),
             ("queue.buffering.max.kbytes", "1048576"),
             ("compression.type", "none"),
@@ -190,7 +191,7 @@ fn fixed(role: Role<'_>) -> &'static [(&'static str, &'static str)] {
         Role::Producer { .. } => &[
             ("enable.idempotence", "true"),
             ("delivery.report.only.error", "true"),
-            ("message.max.bytes", "2097152"),
+            ("message.max.bytes", "4194304"),
             ("transaction.timeout.ms", "10000"),
             ("message.timeout.ms", "10000"),
         ],

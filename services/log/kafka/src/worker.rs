@@ -246,6 +246,11 @@ impl Worker for KafkaWorker {
         None
     }
 
+    fn has_ended(&self) -> bool {
+        let under_way = self.under_way.as_ref();
+        under_way.is_none_or(|under_way| under_way.thread.is_finished())
+    }
+
     fn end(&mut self) -> Result<(), CommitError> {
         let Some(UnderWay { thread, leads }) = self.under_way.take() else {
             return Ok(());

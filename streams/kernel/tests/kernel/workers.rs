@@ -125,6 +125,39 @@ fn an_outcome_that_nobody_waits_for_any_more_is_not_written() {
     assert_eq!(log.clone().range(&at("outcomes")).unwrap(), 0..3);
 }
 
+/// A retraining must not wait until a worker has read what another of its tasks has before it.
+#[test]
+fn an_effect_does_not_wait_for_other_tasks_that_are_behind() {
+    let log = log_of(&["outcomes", "numbers", "sums", "more", "noise"]);
+    append(&log, "numbers", numbers((0..10).map(f64::from), 1));
+    append(&log, "more", numbers((0..400).map(f64::from), 1));
+    let asks = vec![
+        input("outcomes", Mode::Held),
+        input("numbers", Mode::Immediate),
+    ];
+    let tasks = [
+        spec("sum/asks/0", asks, &["sums"]),
+        spec(
+            "sum/behind/0",
+            vec![input("more", Mode::Immediate)],
+            &["noise"],
+        ),
+    ];
+    let parts = Parts {
+        limit: FetchLimit {
+            records: 2,
+            ..FetchLimit::default()
+        },
+        ..parts(&log)
+    };
+    let mut crew = Crew::join(parts, "worker", Forgetful::default()).unwrap();
+    let end = |topic: &str| log.clone().range(&at(topic)).unwrap().end;
+    while end("outcomes") == 0 && end("noise") < 400 {
+        crew.step(&tasks).unwrap();
+    }
+    assert!(end("noise") < 100, "{} were read before", end("noise"));
+}
+
 /// The commit that is under way as tasks change hands is refused as a whole: the worker drops what it lost all the same,
 /// and what is left goes on.
 #[test]
@@ -158,6 +191,33 @@ fn tasks_change_hands_also_where_what_is_under_way_is_refused() {
     assert_eq!((first.tasks().count(), second.tasks().count()), (1, 1));
     let mut reader = log.clone();
     assert_eq!(reader.range(&at("sums")).unwrap(), 0..80);
+}
+
+/// A commit takes its time whatever it holds: a worker that is behind gives it more of its turns, not more commits.
+#[test]
+fn turns_that_wait_for_the_last_commit_are_the_next_one_together() {
+    let log = log_of(&["numbers", "sums"]);
+    append(&log, "numbers", numbers((0..40).map(f64::from), 1));
+    let tasks = [spec(
+        "sum/toy/0",
+        vec![input("numbers", Mode::Immediate)],
+        &["sums"],
+    )];
+    let parts = Parts {
+        limit: FetchLimit {
+            records: 2,
+            ..FetchLimit::default()
+        },
+        ..parts(&log)
+    };
+    let mut crew = Crew::join(parts, "worker", Inert).unwrap();
+    let mut commits = Vec::new();
+    for _ in 0..40 {
+        commits.push(crew.step(&tasks).unwrap().commits);
+    }
+    let (turns, most) = (commits.iter().sum::<usize>(), commits.iter().max());
+    assert!(turns >= 20 && most > Some(&2), "{commits:?}");
+    assert_eq!(log.clone().range(&at("sums")).unwrap(), 0..40);
 }
 
 /// Hands out one record at a time, as a log may that has fetched no more yet.

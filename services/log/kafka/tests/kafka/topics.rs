@@ -38,7 +38,7 @@ fn a_topic_that_breaks_a_promise_is_refused_until_it_is_mended() {
     let good = [
         "retention.ms=-1",
         "message.timestamp.type=LogAppendTime",
-        "max.message.bytes=2097152",
+        "max.message.bytes=4194304",
     ];
     let bad = [
         ("cleanup.policy=compact", "compaction"),

@@ -163,6 +163,11 @@ impl Worker for FaultyWorker {
         None
     }
 
+    fn has_ended(&self) -> bool {
+        let choice = self.choices.get(self.at % self.choices.len().max(1));
+        self.begun.is_empty() || choice.is_some_and(|choice| choice & 8 == 0)
+    }
+
     fn end(&mut self) -> Result<(), CommitError> {
         let begun = std::mem::take(&mut self.begun);
         self.commit(&begun)
