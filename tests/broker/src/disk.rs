@@ -163,7 +163,9 @@ mod tests {
             let short = ["--producer-property", "delivery.timeout.ms=4000"];
             let shorter = ["--producer-property", "request.timeout.ms=3000"];
             let sooner = ["--producer-property", "max.block.ms=4000"];
-            let words = [&words[..], &short, &shorter, &sooner].concat();
+            // One that has no producer id yet as its broker dies waits for it without an end.
+            let plain = ["--producer-property", "enable.idempotence=false"];
+            let words = [&words[..], &short, &shorter, &sooner, &plain].concat();
             let class = "org.apache.kafka.tools.ConsoleProducer";
             crate::tool(class, &words, line)
         };
