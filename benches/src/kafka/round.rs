@@ -93,7 +93,7 @@ impl Bench<'_> {
         let groups = groups_of(&self.project);
         let groups = groups.each_ref().map(String::as_str);
         let measured = self.measure((&groups, cpus), &command, &mut moved)?;
-        let catalog = store.catalog(&self.project)?;
+        let (catalog, arrivals) = (store.catalog(&self.project)?, self.topic("arrivals"));
         let known = catalog
             .id_of(&format!("features.{}", job::NAME))
             .and_then(|id| catalog.known(id));
@@ -115,7 +115,7 @@ impl Bench<'_> {
                 many => format!("Mainstem, {many} threads"),
             },
             measured,
-            turn: Some(turns::mean(&store, &self.project, &self.topic("arrivals"))?),
+            turn: Some(turns::mean(&store, &catalog, (&self.project, &arrivals))?),
             compared: self.compare(&self.topic("features"), &read)?,
         })
     }

@@ -91,7 +91,7 @@ pub struct Progress {
     pub stopped: Vec<TaskError>,
 }
 
-/// Turns of one commit together: beyond it the other tasks wait for the next, so that a transaction stays short.
+/// Turns of one step together: beyond it the other tasks wait for the next, so that a transaction stays short.
 const MAX_COMMIT_BYTES: usize = 16 << 20;
 
 /// Turns that wait for the end of the last commit are joined by more while they are no larger. What one partition is given
@@ -123,10 +123,20 @@ impl Owned {
     }
 
     fn awaits(&self, outcome: &Outcome) -> bool {
-        let outstanding = self.runner.task().outstanding();
-        let name = (outcome.effect, outcome.attempt);
-        outstanding.iter().any(|e| (e.id, e.attempt) == name)
+        let outstanding = names(&self.runner.task().outstanding());
+        outstanding.contains(&(outcome.effect, outcome.attempt))
     }
+
+    /// Whether an effect waits to be brought about.
+    fn is_to_act(&self) -> bool {
+        let outstanding = || names(&self.runner.task().outstanding());
+        self.caught_up && !outstanding().is_subset(&self.performing)
+    }
+}
+
+/// Effects by id and attempt.
+fn names(effects: &[Effect]) -> BTreeSet<(EventId, u32)> {
+    effects.iter().map(|e| (e.id, e.attempt)).collect()
 }
 
 /// A worker's loop, one step at a time.
@@ -197,7 +207,7 @@ impl<A: Actuator> Crew<A> {
     }
 
     /// One step: take what changed hands, restore, take turns, commit, act. A worker that is behind takes its next turns
-    /// while the log writes the last ones, and acts once it has caught up.
+    /// while the log writes the last ones, but where an effect is to be brought about.
     ///
     /// # Errors
     /// [`CommitError`] other than an abort: the next step begins with the last turns that are in the log.
@@ -227,7 +237,8 @@ impl<A: Actuator> Crew<A> {
         if !self.settle(tasks, &mut progress)? || !self.begin(tasks, &mut progress)? {
             return Ok(progress);
         }
-        if (!self.is_behind() || self.is_to_act()) && !self.settle(tasks, &mut progress)? {
+        let waits = !self.is_behind() || self.owned.values().any(Owned::is_to_act);
+        if waits && !self.settle(tasks, &mut progress)? {
             return Ok(progress);
         }
         if self.pending.is_empty() {
@@ -439,25 +450,13 @@ impl<A: Actuator> Crew<A> {
         commits
     }
 
-    /// Whether an effect waits to be brought about.
-    fn is_to_act(&self) -> bool {
-        let waits = |owned: &Owned| {
-            let outstanding = owned.runner.task().outstanding();
-            let mut names = outstanding.iter().map(|e| (e.id, e.attempt));
-            names.any(|name| !owned.performing.contains(&name))
-        };
-        let mut caught_up = self.owned.values().filter(|owned| owned.caught_up);
-        caught_up.any(waits)
-    }
-
     fn act(&mut self) {
         for (id, owned) in &mut self.owned {
             if !owned.caught_up {
                 continue;
             }
             let outstanding = owned.runner.task().outstanding();
-            let open: BTreeSet<(EventId, u32)> =
-                outstanding.iter().map(|e| (e.id, e.attempt)).collect();
+            let open = names(&outstanding);
             owned.performing.retain(|known| open.contains(known));
             for effect in &outstanding {
                 if owned.performing.insert((effect.id, effect.attempt)) {

@@ -7,7 +7,7 @@ use crate::{LogError, Options};
 /// Largest frame of a record: what brokers take by default, and what the other adapters take.
 pub(crate) const MAX_RECORD: usize = 1 << 20;
 
-/// Largest batch of records, on our topics and in our clients: what a task writes to a partition in a turn, as a rule. A
+/// Largest batch of records, on our topics and in our clients: what a commit writes to a partition, as a rule. A
 /// second batch of a partition would wait until the first is acknowledged, and librdkafka's thread spins meanwhile.
 pub(crate) const MAX_BATCH: usize = 4 << 20;
 
@@ -151,8 +151,8 @@ fn defaults(role: Role<'_>) -> &'static [(&'static str, &'static str)] {
             ("topic.metadata.refresh.interval.ms", "30000"),
         ],
         // Batches as measured against Kafka Streams; only failures are reported, for a report per record costs a
-        // tenth of the time and makes rdkafka's flush wait in steps of 100 ms. All that is queued is flushed, so nothing
-        // lingers: a batch that went before the others were queued would be one more for its partition.
+        // tenth of the time and makes rdkafka's flush wait in steps of 100 ms. All that is queued is flushed, so nobody
+        // waits for the linger: with a short one a batch would go while others are queued, and be one more for its partition.
         Role::Producer { .. } => &[
             ("linger.ms", "500"),
             ("batch.size", "4000000"),

@@ -51,6 +51,17 @@ fn append(log: &MemoryLog, topic: &str, batch: Batch) {
     writer.append(&[(at(topic), batch)]).unwrap();
 }
 
+/// A worker whose tasks take two records at once.
+fn little(log: &MemoryLog) -> Parts {
+    Parts {
+        limit: FetchLimit {
+            records: 2,
+            ..FetchLimit::default()
+        },
+        ..parts(log)
+    }
+}
+
 #[test]
 fn a_commit_that_is_too_large_stops_its_own_task_alone() {
     let log = log_of(&["numbers", "sums", "noise"]);
@@ -143,14 +154,7 @@ fn an_effect_does_not_wait_for_other_tasks_that_are_behind() {
             &["noise"],
         ),
     ];
-    let parts = Parts {
-        limit: FetchLimit {
-            records: 2,
-            ..FetchLimit::default()
-        },
-        ..parts(&log)
-    };
-    let mut crew = Crew::join(parts, "worker", Forgetful::default()).unwrap();
+    let mut crew = Crew::join(little(&log), "worker", Forgetful::default()).unwrap();
     let end = |topic: &str| log.clone().range(&at(topic)).unwrap().end;
     while end("outcomes") == 0 && end("noise") < 400 {
         crew.step(&tasks).unwrap();
@@ -166,16 +170,7 @@ fn tasks_change_hands_also_where_what_is_under_way_is_refused() {
     append(&log, "numbers", numbers((0..40).map(f64::from), 1));
     let reads = || vec![input("numbers", Mode::Immediate)];
     let tasks = ["sum/a/0", "sum/b/0"].map(|id| spec(id, reads(), &["sums"]));
-    let crew = |name: &str| {
-        let parts = Parts {
-            limit: FetchLimit {
-                records: 2,
-                ..FetchLimit::default()
-            },
-            ..parts(&log)
-        };
-        Crew::join(parts, name, Inert).unwrap()
-    };
+    let crew = |name: &str| Crew::join(little(&log), name, Inert).unwrap();
     let mut first = crew("first");
     first.step(&tasks).unwrap();
     while !first.is_at_work() {
@@ -203,14 +198,7 @@ fn turns_that_wait_for_the_last_commit_are_the_next_one_together() {
         vec![input("numbers", Mode::Immediate)],
         &["sums"],
     )];
-    let parts = Parts {
-        limit: FetchLimit {
-            records: 2,
-            ..FetchLimit::default()
-        },
-        ..parts(&log)
-    };
-    let mut crew = Crew::join(parts, "worker", Inert).unwrap();
+    let mut crew = Crew::join(little(&log), "worker", Inert).unwrap();
     let mut commits = Vec::new();
     for _ in 0..40 {
         commits.push(crew.step(&tasks).unwrap().commits);

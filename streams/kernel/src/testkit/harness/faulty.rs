@@ -163,6 +163,7 @@ impl Worker for FaultyWorker {
         None
     }
 
+    /// By a bit of the choice that does not say how the commit ends.
     fn has_ended(&self) -> bool {
         let choice = self.choices.get(self.at % self.choices.len().max(1));
         self.begun.is_empty() || choice.is_some_and(|choice| choice & 8 == 0)
