@@ -12,7 +12,8 @@
 //! records, so that closing windows, writing them down and measuring them is in the figures, but for the last tick's.
 //!
 //! What a client took is said of each tenth of the run, too, the first with its start: a long run is flat or it is not.
-//! All records are on the topic before the clients begin. `--discard` deletes Mainstem's rows while they are written, all
+//! Before anything is measured each client does the job once, so that the broker is warm for both. All records are on the
+//! topic before the clients begin. `--discard` deletes Mainstem's rows while they are written, all
 //! but the last ones, and compares these alone: a long run then needs no more disk than for its records (10 GB of
 //! 100,000,000) and some GB.
 
@@ -89,6 +90,7 @@ pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     let classes = asked.streams.then(build_streams).transpose()?;
     let bed = Bed::start(&asked.broker_cpus)?;
     let features = view_outputs(&job::project()?.views[job::NAME]);
+    warm_up(&bed, &asked, classes.as_deref())?;
     let mut rows = Vec::new();
     for round in 0..asked.rounds {
         let bench = Bench {
@@ -115,6 +117,27 @@ pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
             [&mainstem.measured, &streams.measured],
             |mainstem, streams| mainstem / streams,
         );
+    }
+    Ok(())
+}
+
+/// Has each client do the job once. A broker that has just begun compiles its code for as long as the first client is
+/// at work, and on the same core that serves it.
+fn warm_up(bed: &Bed, asked: &Asked, streams: Option<&Path>) -> Result<(), Box<dyn Error>> {
+    let asked = asked.warm_up();
+    let bench = Bench {
+        asked: &asked,
+        bed,
+        project: "warm".into(),
+    };
+    bench.publish()?;
+    let mut rows = vec![bench.mainstem(asked.threads, &asked.client_cpus)?];
+    if let Some(classes) = streams {
+        rows.push(bench.streams(classes)?);
+    }
+    for Row { name, measured, .. } in rows {
+        let (rate, records) = (measured.whole / 1e3, asked.records);
+        println!("The broker warms up: {name}, {records} records, {rate:.0} k/s");
     }
     Ok(())
 }

@@ -6,7 +6,11 @@ use std::num::NonZeroUsize;
 /// Records between two ticks of log time: 1,000 s of event time, five windows of the monitor.
 const TICK: usize = 1_000_000;
 
+/// Records of a round before those that are measured: some fifteen seconds, after which the broker compiles little.
+const WARM_UP: usize = 3_000_000;
+
 /// The options of a run.
+#[derive(Clone)]
 pub struct Asked {
     pub records: usize,
     pub rounds: usize,
@@ -54,5 +58,14 @@ impl Asked {
             }
         }
         Ok(asked)
+    }
+
+    /// The same for a round that warms the broker up.
+    pub fn warm_up(&self) -> Asked {
+        let records = self.records.min(WARM_UP);
+        Asked {
+            records,
+            ..self.clone()
+        }
     }
 }

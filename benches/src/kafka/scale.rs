@@ -15,7 +15,7 @@ use mainstem_rooms::features::view_outputs;
 
 use super::asked::Asked;
 use super::round::Bench;
-use super::{beside, check_drift, tell};
+use super::{beside, check_drift, tell, warm_up};
 use crate::bed::Bed;
 use crate::job;
 
@@ -27,6 +27,7 @@ pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     }
     let bed = Bed::start(&asked.broker_cpus)?;
     let features = view_outputs(&job::project()?.views[job::NAME]);
+    warm_up(&bed, &asked, None)?;
     for round in 0..asked.rounds {
         let mut measured = Vec::new();
         for (threads, cpus) in [(1, cores[0]), (cores.len(), asked.client_cpus.as_str())] {
