@@ -3,6 +3,7 @@
 use mainstem_schemas::Millis;
 use serde::{Deserialize, Serialize};
 
+use super::lanes::Values;
 use super::window::Long;
 
 /// One entity.
@@ -143,17 +144,19 @@ impl Entity {
         self.values[rings.place(self.level, ring).0]
     }
 
-    /// Gathers the values of the last records up to the one at hand, oldest first, missing ones too.
+    /// The values of the last records up to the one at hand, missing ones too.
     #[inline]
-    pub fn gather(&self, rings: &Rings, ring: usize, last: usize, into: &mut Vec<f64>) {
+    #[must_use]
+    pub fn window(&self, rings: &Rings, ring: usize, last: usize) -> Values<'_> {
         let (start, size) = rings.place(self.level, ring);
         let count = (self.seen + 1).min(last as u64);
         let first = ((self.seen + 1 - count) % size as u64) as usize;
         let ring = &self.values[start..start + size];
         let until = first + count as usize;
-        into.clear();
-        into.extend_from_slice(&ring[first..until.min(size)]);
-        into.extend_from_slice(&ring[..until.saturating_sub(size)]);
+        Values {
+            older: &ring[first..until.min(size)],
+            newer: &ring[..until.saturating_sub(size)],
+        }
     }
 }
 
@@ -166,7 +169,6 @@ mod tests {
         let lengths = [1, 3, 8, 9, 40, 100];
         let rings = Rings::new(lengths.to_vec());
         let mut entity = Entity::new(&rings, 0);
-        let mut gathered = Vec::new();
         for n in 0..500 {
             entity.open(&rings);
             for (ring, length) in lengths.iter().enumerate() {
@@ -177,9 +179,9 @@ mod tests {
                         value == f64::from(n) - back as f64 || value.is_nan() && back > n as usize
                     );
                 }
-                entity.gather(&rings, ring, *length, &mut gathered);
                 let oldest = (n + 1 - *length as i32).max(0);
-                assert_eq!(gathered, (oldest..=n).map(f64::from).collect::<Vec<_>>());
+                let window = entity.window(&rings, ring, *length);
+                assert!(window.iter().eq((oldest..=n).map(f64::from)));
             }
             entity.close();
         }

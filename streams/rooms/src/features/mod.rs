@@ -22,6 +22,7 @@ mod compile;
 pub mod entities;
 pub mod entity;
 pub mod exact;
+pub mod lanes;
 mod plan;
 #[cfg(test)]
 mod tests;

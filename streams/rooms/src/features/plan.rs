@@ -191,8 +191,8 @@ impl Plan {
         } = self.windows[at];
         self.moments[at] = match long {
             None => {
-                entity.gather(&self.rings, ring, last, &mut self.present);
-                Moments::of(&mut self.present, asked)
+                let values = entity.window(&self.rings, ring, last);
+                Moments::of(values, &mut self.present, asked)
             }
             Some(long) => {
                 let (number, leaves) = (entity.number(), entity.back(&self.rings, ring, last));

@@ -10,6 +10,7 @@ use mainstem_schemas::definition::Statistic;
 use serde::{Deserialize, Serialize};
 
 use super::exact::{Squares, Sum};
+use super::lanes::{Values, spread};
 
 /// The longest window that is computed anew: there the two ways cost about the same.
 pub const SHORT: usize = 256;
@@ -66,113 +67,31 @@ impl Moments {
         }
     }
 
-    /// The moments of a short window's values, oldest first; missing ones are struck out.
+    /// The moments of a short window's values; missing ones are struck out, and the others gathered in `present`.
     #[must_use]
-    pub fn of(values: &mut Vec<f64>, asked: Asked) -> Self {
-        let mut scan = Scan::of(values);
+    pub fn of(values: Values<'_>, present: &mut Vec<f64>, asked: Asked) -> Self {
+        let mut count = values.count();
+        let mut all = spread(values, asked.deviations);
         // A missing value makes the sum one; so do infinite partial sums, and then nothing is struck out.
-        if scan.sum.is_nan() {
-            values.retain(|x| !x.is_nan());
-            scan = Scan::of(values);
-        }
-        let mut moments = Moments {
-            count: values.len() as u32,
-            sum: scan.sum,
-            mean: scan.sum / values.len() as f64,
-            deviations: 0.0,
-            low: scan.low,
-            high: scan.high,
-        };
-        // Equal values deviate by nothing, though their mean may be rounded off them.
-        if asked.deviations && moments.low != moments.high {
-            // Corrected by what the mean was rounded off by: T. Chan, G. Golub and R. LeVeque, "Algorithms for computing
-            // the sample variance", 1983, equation 1.7.
-            let (off, squares) = deviations(values, moments.mean);
-            let deviations = squares - off * off / f64::from(moments.count);
-            // Beyond all doubles it is no number, which `max` would make nothing of: it is missing, as a long one's is.
-            moments.deviations = if deviations.is_nan() {
-                f64::NAN
-            } else {
-                deviations.max(0.0)
+        if all.sum.is_nan() {
+            present.clear();
+            present.extend(values.iter().filter(|x| !x.is_nan()));
+            let values = Values {
+                older: present,
+                newer: &[],
             };
+            count = values.count();
+            all = spread(values, asked.deviations);
         }
-        moments
-    }
-}
-
-/// What one look at all values gives.
-struct Scan {
-    sum: f64,
-    low: f64,
-    high: f64,
-}
-
-impl Scan {
-    /// In four lanes, every fourth value from the oldest on, then the lanes: the processor computes them side by side.
-    /// Of zeros of both signs the oldest counts.
-    fn of(values: &[f64]) -> Self {
-        let (mut sums, mut lows, mut highs) =
-            ([0.0; 4], [f64::INFINITY; 4], [f64::NEG_INFINITY; 4]);
-        let (fours, rest) = values.as_chunks::<4>();
-        for four in fours {
-            for lane in 0..4 {
-                sums[lane] += four[lane];
-                lows[lane] = lower(four[lane], lows[lane]);
-                highs[lane] = higher(four[lane], highs[lane]);
-            }
-        }
-        for (lane, x) in rest.iter().enumerate() {
-            sums[lane] += x;
-            lows[lane] = lower(*x, lows[lane]);
-            highs[lane] = higher(*x, highs[lane]);
-        }
-        let mut low = lows.iter().fold(f64::INFINITY, |low, x| lower(*x, low));
-        let mut high = highs
-            .iter()
-            .fold(f64::NEG_INFINITY, |high, x| higher(*x, high));
-        // The lanes do not keep the order, and zeros of both signs are equal.
-        if low == 0.0 || high == 0.0 {
-            low = values.iter().fold(f64::INFINITY, |low, x| lower(*x, low));
-            high = values
-                .iter()
-                .fold(f64::NEG_INFINITY, |high, x| higher(*x, high));
-        }
-        let sum = across(sums);
-        Scan { sum, low, high }
-    }
-}
-
-/// Sums of the deviations from `mean` and of their squares, in the lanes of the sum.
-fn deviations(values: &[f64], mean: f64) -> (f64, f64) {
-    let (mut offs, mut squares) = ([0.0; 4], [0.0; 4]);
-    let (fours, rest) = values.as_chunks::<4>();
-    for four in fours {
-        for lane in 0..4 {
-            let off = four[lane] - mean;
-            offs[lane] += off;
-            squares[lane] += off * off;
+        Moments {
+            count: count as u32,
+            sum: all.sum,
+            mean: all.sum / count as f64,
+            deviations: all.deviations,
+            low: all.low,
+            high: all.high,
         }
     }
-    for (lane, x) in rest.iter().enumerate() {
-        let off = x - mean;
-        offs[lane] += off;
-        squares[lane] += off * off;
-    }
-    (across(offs), across(squares))
-}
-
-fn across([a, b, c, d]: [f64; 4]) -> f64 {
-    (a + b) + (c + d)
-}
-
-#[inline]
-fn lower(x: f64, low: f64) -> f64 {
-    if x < low { x } else { low }
-}
-
-#[inline]
-fn higher(x: f64, high: f64) -> f64 {
-    if x > high { x } else { high }
 }
 
 /// The memory of one long window of one entity.
@@ -262,6 +181,11 @@ fn compete(
 mod tests {
     use super::*;
 
+    fn of(values: &[f64], asked: Asked) -> Moments {
+        let (older, newer) = values.split_at(values.len() / 3);
+        Moments::of(Values { older, newer }, &mut Vec::new(), asked)
+    }
+
     #[test]
     fn of_zeros_of_both_signs_the_oldest_is_the_extreme_in_whatever_lane() {
         let asked = Asked::default();
@@ -270,10 +194,10 @@ mod tests {
             (vec![1.0, 2.0, 3.0, -0.0, 0.0], true),
             (vec![1.0, 2.0, f64::NAN, -0.0, 3.0, 0.0], true),
         ] {
-            let low = Moments::of(&mut values.clone(), asked).get(Statistic::Min);
+            let low = of(&values, asked).get(Statistic::Min);
             assert_eq!((low, low.is_sign_negative()), (0.0, negative));
-            let mut turned: Vec<f64> = values.iter().map(|x| -x).collect();
-            let high = Moments::of(&mut turned, asked).get(Statistic::Max);
+            let turned: Vec<f64> = values.iter().map(|x| -x).collect();
+            let high = of(&turned, asked).get(Statistic::Max);
             assert_eq!((high, high.is_sign_negative()), (0.0, !negative));
         }
     }
@@ -284,7 +208,7 @@ mod tests {
             sums: true,
             ..Asked::default()
         };
-        let of = |values: &[f64]| Moments::of(&mut values.to_vec(), asked);
+        let of = |values: &[f64]| of(values, asked);
         let missing = of(&[f64::NAN, 1.0, f64::NAN, 3.0, f64::NAN]);
         assert_eq!(missing, of(&[1.0, 3.0]));
         assert_eq!(missing.get(Statistic::Mean), 2.0);
@@ -315,10 +239,7 @@ mod tests {
             for (number, x) in (0..).zip(values) {
                 long.slide(asked, 300, number, *x, f64::NAN);
             }
-            for moments in [
-                Moments::of(&mut values.to_vec(), asked),
-                long.moments(asked),
-            ] {
+            for moments in [of(values, asked), long.moments(asked)] {
                 for statistic in [Statistic::StdPopulation, Statistic::StdSample] {
                     let std = moments.get(statistic);
                     assert_eq!(
