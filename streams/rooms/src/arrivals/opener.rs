@@ -159,19 +159,27 @@ impl Opener {
     }
 }
 
+/// Whether a record says nothing but its value, of an entity: its event time is what its source's column says.
+pub(super) fn is_plain(record: &RecordRef<'_>) -> bool {
+    record.raw_headers().next().is_none() && entity(record).is_ok()
+}
+
+/// Whom a record is about.
+fn entity<'a>(record: &RecordRef<'a>) -> Result<&'a str, Refusal> {
+    match record.key {
+        None => Err(Refusal::NoKey),
+        Some(key) if key.len() > MAX_KEY => Err(Refusal::LongKey(key.len())),
+        Some(key) => std::str::from_utf8(key).map_err(|_| Refusal::KeyNotText),
+    }
+}
+
 fn inside<'a>(
     record: &RecordRef<'a>,
     origin: EventId,
     time: Result<Millis, Refusal>,
     horizon: Millis,
 ) -> Result<Arrival<'a>, Refusal> {
-    let Some(key) = record.key else {
-        return Err(Refusal::NoKey);
-    };
-    if key.len() > MAX_KEY {
-        return Err(Refusal::LongKey(key.len()));
-    }
-    let entity = std::str::from_utf8(key).map_err(|_| Refusal::KeyNotText)?;
+    let entity = entity(record)?;
     let time = time?;
     if time > horizon {
         return Err(Refusal::Ahead(time));

@@ -12,6 +12,7 @@ use mainstem_kernel::Run;
 use mainstem_schemas::definition::{EventTime, FieldType, Project, Source};
 use mainstem_schemas::{Catalog, Millis, RecordRef};
 
+use super::opener::is_plain;
 use super::{Decoders, split};
 
 /// A run's records in columns.
@@ -23,6 +24,8 @@ pub struct Sheet {
     /// The schemas they were written with.
     schemas: Vec<u32>,
     time: Option<usize>,
+    /// The newest event time, where every record is plain and on the sheet.
+    plain: Option<Millis>,
 }
 
 /// One task's view of the sheets of its source.
@@ -97,11 +100,15 @@ impl Sharing {
             rows: Vec::with_capacity(run.batch.len()),
             schemas: Vec::new(),
             time: self.layout.wanted().iter().position(is_time),
+            plain: Some(Millis(0)),
         };
         for record in run.batch.iter() {
             let row = sheet.columns.rows();
-            let read = self.read(catalog, &record, &mut sheet);
-            sheet.rows.push(read.map(|()| row));
+            let row = self.read(catalog, &record, &mut sheet).map(|()| row);
+            sheet.rows.push(row);
+            let time = row.and_then(|row| sheet.time(row));
+            let time = time.filter(|time| *time >= Millis(0) && is_plain(&record));
+            sheet.plain = sheet.plain.and_then(|newest| Some(newest.max(time?)));
         }
         sheet
     }
@@ -132,6 +139,14 @@ impl Sheet {
     #[must_use]
     pub fn row(&self, record: usize) -> Option<usize> {
         *self.rows.get(record)?
+    }
+
+    /// The event times of the run's records, where all of them are rows of the sheet, and arrivals up to this horizon: who
+    /// asks for no more need not look at the records.
+    #[must_use]
+    pub fn times(&self, horizon: Millis) -> Option<impl Iterator<Item = Millis>> {
+        let plain = self.plain.is_some_and(|newest| newest <= horizon);
+        plain.then(|| (0..self.columns.rows()).filter_map(|row| self.time(row)))
     }
 
     /// What the column of the event time says at a row, where it is one.

@@ -87,8 +87,21 @@ enum Fault {
 /// Milliseconds after its turn, `x`, `label`, what is wrong.
 type Record = (i64, Option<f64>, Option<f64>, Fault);
 
+fn number() -> impl Strategy<Value = Option<f64>> {
+    proptest::option::of(prop_oneof![-2.0..2.0, Just(f64::NAN)])
+}
+
+/// Records of one read: as many writers make them, or as one does that makes few mistakes.
+fn run() -> impl Strategy<Value = Vec<Record>> {
+    let fault =
+        prop_oneof![200 => Just(Fault::None), 1 => Just(Fault::Key), 1 => Just(Fault::Header(7))];
+    let time = prop_oneof![200 => 0..300i64, 1 => Just(-100_000), 1 => Just(100_000_000)];
+    let plain = (time, number(), number(), fault);
+    let many = proptest::collection::vec(record(), 1..400);
+    prop_oneof![many, proptest::collection::vec(plain, 1..100)]
+}
+
 fn record() -> impl Strategy<Value = Record> {
-    let number = || proptest::option::of(prop_oneof![-2.0..2.0, Just(f64::NAN)]);
     let fault = prop_oneof![
         20 => Just(Fault::None),
         6 => (1..=WRITERS.len()).prop_map(Fault::Writer),
@@ -148,7 +161,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
     #[test]
     fn tasks_that_share_a_sheet_do_as_those_that_have_none(
-        runs in proptest::collection::vec(proptest::collection::vec(record(), 1..400), 1..4),
+        runs in proptest::collection::vec(run(), 1..4),
         monitor_first in any::<bool>(),
     ) {
         let project = shared();
@@ -181,6 +194,28 @@ proptest! {
         other.tick(Millis(60_000));
         prop_assert_eq!(&one.wrote, &alone.wrote);
         prop_assert_eq!(&other.wrote, &alone_too.wrote);
+    }
+}
+
+#[test]
+fn a_sheet_tells_the_times_where_every_record_is_plain() {
+    let project = shared();
+    let times = |second: (i64, Fault), horizon| {
+        let (mut view, memo) = (view(&project), Memo::default());
+        let schemas = writers(&mut view);
+        let record = |time, fault| (time, Some(1.0), Some(0.5), fault);
+        let records = [record(7, Fault::None), record(second.0, second.1)];
+        view.feed_shared(0, &batch(schemas, 0, &records), &memo);
+        let sheet = memo.get_or_make::<Sheet>(|| unreachable!("a task made it"));
+        let sheet = sheet.unwrap();
+        let times = sheet.times(Millis(horizon));
+        times.map(|times| times.map(|time| time.0).collect::<Vec<_>>())
+    };
+    assert_eq!(times((9, Fault::None), 109), Some(vec![7, 109]));
+    assert_eq!(times((9, Fault::None), 108), None, "beyond the horizon");
+    assert_eq!(times((-101, Fault::None), 109), None, "before 1970");
+    for fault in [Fault::Key, Fault::Value, Fault::Header(9), Fault::Short(1)] {
+        assert_eq!(times((9, fault), 109), None, "{fault:?}");
     }
 }
 

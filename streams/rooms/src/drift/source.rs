@@ -32,7 +32,7 @@ use crate::foreign::{InPlace, incoming, needs_in_place};
 /// Outputs of the machine.
 const QUARANTINE: usize = 1;
 
-/// Rows that are at hand before they are counted: those that are decoded here stay in the processor's nearest cache.
+/// Records that are looked at before they are counted: those that are decoded here stay in the processor's nearest cache.
 const CHUNK: usize = 128;
 
 /// Profiles of a monitor's columns in one partition.
@@ -135,6 +135,11 @@ impl SourceProfileMachine {
         let sharing = work.sharing.as_mut();
         let sheet = sharing.and_then(|s| s.sheet(cx.catalog, run, &mut work.decoders));
         let sheet = sheet.as_deref();
+        if let Some(times) = sheet.and_then(|sheet| sheet.times(cx.horizon)) {
+            work.first = Some(0);
+            work.times.extend(times);
+            return count(state, work, sheet, cx.tick.time);
+        }
         for given in incoming(run.batch, in_place.as_deref(), sheet) {
             if work.times.len() == CHUNK || !work.goes_on(given.row) {
                 count(state, work, sheet, cx.tick.time)?;
