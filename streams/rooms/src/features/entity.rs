@@ -26,6 +26,17 @@ pub struct Entity {
 pub struct Rings {
     lengths: Vec<usize>,
     levels: Vec<Level>,
+    /// Those of the entity that was opened last.
+    open: Vec<Ring>,
+}
+
+/// A ring among an entity's values.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ring {
+    start: usize,
+    size: usize,
+    /// Place of the record at hand in it.
+    newest: usize,
 }
 
 #[derive(Debug)]
@@ -62,14 +73,45 @@ impl Rings {
             }
             capacity *= 2;
         }
-        Rings { lengths, levels }
+        Rings {
+            open: vec![Ring::default(); lengths.len()],
+            lengths,
+            levels,
+        }
+    }
+
+    /// Lays the rings out for a record of an entity: once, for a remainder costs more than all else about a ring.
+    #[inline]
+    fn lay_out(&mut self, level: u8, number: u64) {
+        let level = &self.levels[usize::from(level)];
+        let mut last = Ring::default();
+        let places = level.starts.iter().zip(&self.lengths);
+        for (ring, (start, length)) in self.open.iter_mut().zip(places) {
+            let size = *length.min(&level.capacity);
+            if size != last.size {
+                last.newest = (number % size as u64) as usize;
+                last.size = size;
+            }
+            last.start = *start;
+            *ring = last;
+        }
     }
 
     /// Start and length of a ring at a level.
-    #[inline]
     fn place(&self, level: u8, ring: usize) -> (usize, usize) {
         let level = &self.levels[usize::from(level)];
         (level.starts[ring], self.lengths[ring].min(level.capacity))
+    }
+}
+
+impl Ring {
+    /// The place so many records before the one at hand, fewer than it has.
+    #[inline]
+    fn back(self, by: usize) -> usize {
+        match self.newest.checked_sub(by) {
+            Some(place) => place,
+            None => self.newest + self.size - by,
+        }
     }
 }
 
@@ -91,13 +133,14 @@ impl Entity {
         self.seen
     }
 
-    /// A record is at hand: makes room for it.
+    /// A record is at hand: makes room for it. The rings are this entity's from now on.
     #[inline]
-    pub fn open(&mut self, rings: &Rings) {
+    pub fn open(&mut self, rings: &mut Rings) {
         let last = usize::from(self.level) + 1 == rings.levels.len();
         if !last && self.seen >= rings.levels[usize::from(self.level)].capacity as u64 {
             self.grow(rings);
         }
+        rings.lay_out(self.level, self.seen);
     }
 
     #[cold]
@@ -122,40 +165,44 @@ impl Entity {
     /// The record's value of a ring's operand.
     #[inline]
     pub fn push(&mut self, rings: &Rings, ring: usize, value: f64) {
-        let (start, size) = rings.place(self.level, ring);
-        self.values[start + (self.seen % size as u64) as usize] = value;
+        let Ring { start, newest, .. } = rings.open[ring];
+        self.values[start + newest] = value;
     }
 
     /// The value so many records before the one at hand, fewer than the ring's length; NaN before the first.
     #[inline]
     #[must_use]
     pub fn back(&self, rings: &Rings, ring: usize, by: usize) -> f64 {
-        let (start, size) = rings.place(self.level, ring);
-        match self.seen.checked_sub(by as u64) {
-            Some(number) => self.values[start + (number % size as u64) as usize],
-            None => f64::NAN,
+        if self.seen < by as u64 {
+            return f64::NAN;
         }
+        let ring = rings.open[ring];
+        self.values[ring.start + ring.back(by)]
     }
 
     /// The value of the record before in a ring of one place, before the record at hand is pushed; NaN before the first.
     #[inline]
     #[must_use]
     pub fn last(&self, rings: &Rings, ring: usize) -> f64 {
-        self.values[rings.place(self.level, ring).0]
+        self.values[rings.open[ring].start]
     }
 
     /// The values of the last records up to the one at hand, missing ones too.
     #[inline]
     #[must_use]
     pub fn window(&self, rings: &Rings, ring: usize, last: usize) -> Values<'_> {
-        let (start, size) = rings.place(self.level, ring);
-        let count = (self.seen + 1).min(last as u64);
-        let first = ((self.seen + 1 - count) % size as u64) as usize;
-        let ring = &self.values[start..start + size];
-        let until = first + count as usize;
-        Values {
-            older: &ring[first..until.min(size)],
-            newer: &ring[..until.saturating_sub(size)],
+        let ring = rings.open[ring];
+        let first = ring.back(self.seen.min(last as u64 - 1) as usize);
+        let values = &self.values[ring.start..ring.start + ring.size];
+        match first <= ring.newest {
+            true => Values {
+                older: &values[first..=ring.newest],
+                newer: &[],
+            },
+            false => Values {
+                older: &values[first..],
+                newer: &values[..=ring.newest],
+            },
         }
     }
 }
@@ -167,10 +214,10 @@ mod tests {
     #[test]
     fn rings_of_different_lengths_grow_and_wrap_without_losing_a_value() {
         let lengths = [1, 3, 8, 9, 40, 100];
-        let rings = Rings::new(lengths.to_vec());
+        let mut rings = Rings::new(lengths.to_vec());
         let mut entity = Entity::new(&rings, 0);
         for n in 0..500 {
-            entity.open(&rings);
+            entity.open(&mut rings);
             for (ring, length) in lengths.iter().enumerate() {
                 entity.push(&rings, ring, f64::from(n));
                 for back in 0..*length {

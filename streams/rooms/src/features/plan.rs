@@ -164,7 +164,7 @@ impl Plan {
         places: &[usize],
         row: usize,
     ) -> &[f64] {
-        entity.open(&self.rings);
+        entity.open(&mut self.rings);
         let numbers = self.values.iter_mut().take(self.columns);
         for (value, column) in numbers.zip(places) {
             *value = finite(columns.number(*column, row).unwrap_or(f64::NAN));
