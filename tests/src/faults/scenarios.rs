@@ -1,7 +1,7 @@
 //! What goes wrong.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mainstem_kernel::Partition;
 use mainstem_kernel::log::{CommitError, FetchLimit, Log, Reader};
@@ -273,6 +273,9 @@ impl Happen for FullDisk<'_> {
 /// A value of a schema that nobody registered.
 const POISON: &[u8] = b"\x00\xff\xff\xff\xffno schema";
 
+/// How long one look for a step waits, before the services are looked after.
+const LOOK: Duration = Duration::from_millis(500);
+
 /// Records that nobody can read, between the good ones of a step: one that came between the rounds of a tick would be news,
 /// and make one round more than an undisturbed run has.
 #[derive(Default)]
@@ -302,6 +305,17 @@ impl Publication {
             until: None,
             newest: Millis::default(),
         })
+    }
+
+    /// Waits until rows of an open step are still to come, which they are for some milliseconds of each.
+    fn await_step(&mut self) -> bool {
+        let begun = Instant::now();
+        while begun.elapsed() < LOOK {
+            if self.goes_on() {
+                return true;
+            }
+        }
+        false
     }
 
     /// Whether rows of the open step are still to come.
@@ -364,7 +378,7 @@ impl Happen for Poison {
         };
         let mut members = site.fleet.members.iter();
         let publisher = members.position(|member| member.role == Role::Publisher);
-        let Some(publisher) = publisher.filter(|_| publication.goes_on()) else {
+        let Some(publisher) = publisher.filter(|_| publication.await_step()) else {
             return;
         };
         // It stands still meanwhile, or the step would be through before the record is there.
