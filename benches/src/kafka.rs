@@ -13,9 +13,8 @@
 //!
 //! What a client took is said of each tenth of the run, too, the first with its start: a long run is flat or it is not.
 //! Before anything is measured each client does the job once, so that the broker is warm for both. All records are on the
-//! topic before the clients begin. `--discard` deletes Mainstem's rows while they are written, all
-//! but the last ones, and compares these alone: a long run then needs no more disk than for its records (10 GB of
-//! 100,000,000) and some GB.
+//! topic before the clients begin. `--discard` deletes Mainstem's rows while they are written, all but the last ones, and
+//! compares these alone: a long run then needs no more disk than for its records (10 GB of 100,000,000) and some GB.
 
 mod asked;
 mod clock;

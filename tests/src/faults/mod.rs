@@ -5,6 +5,7 @@
 //! would. [`scenarios`] says what goes wrong.
 
 mod fleet;
+mod publication;
 pub mod scenarios;
 
 use std::fmt;

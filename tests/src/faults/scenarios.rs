@@ -1,15 +1,11 @@
 //! What goes wrong.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use mainstem_kernel::Partition;
-use mainstem_kernel::log::{CommitError, FetchLimit, Log, Reader};
-use mainstem_schemas::time::Span;
-use mainstem_schemas::{Batch, Millis, RecordRef};
 use mainstem_test_broker::{Broker, Cluster, SmallDisk};
 
 use super::fleet::Role;
+use super::publication::Publication;
 use super::{Dice, Happen, NAME, Outcome, Site};
 use crate::history::{History, bytes};
 
@@ -273,9 +269,6 @@ impl Happen for FullDisk<'_> {
 /// A value of a schema that nobody registered.
 const POISON: &[u8] = b"\x00\xff\xff\xff\xffno schema";
 
-/// How long one look for a step waits, before the services are looked after.
-const LOOK: Duration = Duration::from_millis(500);
-
 /// Records that nobody can read, between the good ones of a step: one that came between the rounds of a tick would be news,
 /// and make one round more than an undisturbed run has.
 #[derive(Default)]
@@ -283,83 +276,6 @@ pub struct Poison {
     put: usize,
     next: Duration,
     publication: Option<Publication>,
-}
-
-/// How far the publication is, by what it has written.
-struct Publication {
-    log: Arc<dyn Log>,
-    reader: Box<dyn Reader>,
-    /// Next offsets of the clock and the arrivals.
-    next: [u64; 2],
-    /// End of the step that is open; none while its ticks come.
-    until: Option<Millis>,
-    newest: Millis,
-}
-
-impl Publication {
-    fn new(log: Arc<dyn Log>) -> Option<Self> {
-        Some(Publication {
-            reader: log.reader().ok()?,
-            log,
-            next: [0; 2],
-            until: None,
-            newest: Millis::default(),
-        })
-    }
-
-    /// Waits until rows of an open step are still to come, which they are for some milliseconds of each.
-    fn await_step(&mut self) -> bool {
-        let begun = Instant::now();
-        while begun.elapsed() < LOOK {
-            if self.goes_on() {
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Whether rows of the open step are still to come.
-    fn goes_on(&mut self) -> bool {
-        for (kind, time) in self.news(0, "clock") {
-            self.until = (kind == "StepOpened").then_some(time);
-        }
-        for (_, time) in self.news(1, "arrivals.market") {
-            self.newest = time;
-        }
-        let day = Span(86_400_000);
-        self.until
-            .is_some_and(|until| self.newest.plus(day) < until)
-    }
-
-    fn put(&self) -> Result<(), CommitError> {
-        let mut batch = Batch::new();
-        batch.push(Some(b"nsw"), Some(POISON), []);
-        let at = Partition::new(&format!("{NAME}.arrivals.market"), 0);
-        self.log.writer("poison")?.append(&[(at, batch)])
-    }
-
-    /// Types and times of the records since the last look.
-    fn news(&mut self, place: usize, topic: &str) -> Vec<(String, Millis)> {
-        let (partition, mut batch) = (Partition::new(&format!("{NAME}.{topic}"), 0), Batch::new());
-        loop {
-            let (from, had) = (self.next[place], batch.len());
-            let limit = FetchLimit::default();
-            let fetched = self.reader.fetch(&partition, from, limit, &mut batch);
-            if fetched.is_err() || batch.len() == had {
-                break;
-            }
-            self.next[place] = batch.offsets().last().map_or(from, |last| last + 1);
-        }
-        let texts = |record: RecordRef<'_>| {
-            let text = |name| {
-                let mut headers = record.headers();
-                let value = headers.find_map(|(key, value)| (key == name).then_some(value))?;
-                Some(std::str::from_utf8(value).ok()?.to_owned())
-            };
-            Some((text("ce_type")?, text("ce_time")?.parse().ok()?))
-        };
-        batch.iter().filter_map(texts).collect()
-    }
 }
 
 impl Poison {
@@ -383,7 +299,7 @@ impl Happen for Poison {
         };
         // It stands still meanwhile, or the step would be through before the record is there.
         site.fleet.signal(publisher, true);
-        let put = publication.goes_on() && publication.put().is_ok();
+        let put = publication.goes_on() && publication.put(POISON).is_ok();
         site.fleet.signal(publisher, false);
         if put {
             self.put += 1;

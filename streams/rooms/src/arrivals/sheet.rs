@@ -106,9 +106,10 @@ impl Sharing {
             let row = sheet.columns.rows();
             let row = self.read(catalog, &record, &mut sheet).map(|()| row);
             sheet.rows.push(row);
-            let time = row.and_then(|row| sheet.time(row));
-            let time = time.filter(|time| *time >= Millis(0) && is_plain(&record));
-            sheet.plain = sheet.plain.and_then(|newest| Some(newest.max(time?)));
+            sheet.plain = sheet.plain.and_then(|newest| {
+                let time = sheet.time(row?)?;
+                (time >= Millis(0) && is_plain(&record)).then(|| newest.max(time))
+            });
         }
         sheet
     }

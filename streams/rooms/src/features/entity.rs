@@ -83,21 +83,24 @@ impl Rings {
     /// Lays the rings out for a record of an entity: once, for a remainder costs more than all else about a ring.
     #[inline]
     fn lay_out(&mut self, level: u8, number: u64) {
-        let level = &self.levels[usize::from(level)];
         let mut last = Ring::default();
-        let places = level.starts.iter().zip(&self.lengths);
-        for (ring, (start, length)) in self.open.iter_mut().zip(places) {
-            let size = *length.min(&level.capacity);
-            if size != last.size {
-                last.newest = (number % size as u64) as usize;
-                last.size = size;
-            }
-            last.start = *start;
-            *ring = last;
+        for ring in 0..self.open.len() {
+            let (start, size) = self.place(level, ring);
+            let newest = match size == last.size {
+                true => last.newest,
+                false => (number % size as u64) as usize,
+            };
+            last = Ring {
+                start,
+                size,
+                newest,
+            };
+            self.open[ring] = last;
         }
     }
 
     /// Start and length of a ring at a level.
+    #[inline]
     fn place(&self, level: u8, ring: usize) -> (usize, usize) {
         let level = &self.levels[usize::from(level)];
         (level.starts[ring], self.lengths[ring].min(level.capacity))

@@ -10,7 +10,7 @@ pub struct Values<'a> {
     pub newer: &'a [f64],
 }
 
-/// What the values of a window come to.
+/// What one look at all values gives.
 #[derive(Clone, Copy, Debug)]
 pub struct Spread {
     /// The sum; NaN where a value is missing.
@@ -19,24 +19,22 @@ pub struct Spread {
     pub low: f64,
     /// The largest; of zeros of both signs the oldest.
     pub high: f64,
-    /// Sum of the squared deviations from the mean, where it was asked for; NaN beyond all doubles.
-    pub deviations: f64,
 }
 
-/// Computes the spread of values, with their deviations where `deviations` asks for them.
+/// Sum and extremes of values.
 #[must_use]
-pub fn spread(values: Values<'_>, deviations: bool) -> Spread {
+pub fn spread(values: Values<'_>) -> Spread {
     let mut scan = Scan::default();
     values.lay_into(&mut scan);
-    let mut spread = scan.over(values);
-    // Equal values deviate by nothing, though their mean may be rounded off them.
-    if deviations && spread.low != spread.high {
-        let count = values.count() as f64;
-        let mut off = Off::from(spread.sum / count);
-        values.lay_into(&mut off);
-        spread.deviations = off.deviations(count);
-    }
-    spread
+    scan.over(values)
+}
+
+/// Sum of the squared deviations from the mean of values; NaN beyond all doubles.
+#[must_use]
+pub fn deviations(values: Values<'_>, mean: f64) -> f64 {
+    let mut off = Off::from(mean);
+    values.lay_into(&mut off);
+    off.deviations(values.count() as f64)
 }
 
 /// What is summed up in four lanes.
@@ -80,7 +78,7 @@ impl<'a> Values<'a> {
     }
 }
 
-/// What one look at all values gives.
+/// Sums and extremes.
 struct Scan {
     sums: [f64; 4],
     lows: [f64; 4],
@@ -137,7 +135,6 @@ impl Scan {
             sum: across(self.sums),
             low,
             high,
-            deviations: 0.0,
         }
     }
 }
@@ -256,7 +253,10 @@ mod tests {
         ) {
             let want = plainly(&values);
             let (older, newer) = values.split_at(cut.min(values.len()));
-            let Spread { sum, low, high, deviations } = spread(Values { older, newer }, true);
+            let values = Values { older, newer };
+            let Spread { sum, low, high } = spread(values);
+            let mean = sum / values.count() as f64;
+            let deviations = if low == high { 0.0 } else { deviations(values, mean) };
             prop_assert_eq!([sum, low, high, deviations].map(f64::to_bits), want);
         }
     }

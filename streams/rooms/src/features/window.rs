@@ -10,7 +10,7 @@ use mainstem_schemas::definition::Statistic;
 use serde::{Deserialize, Serialize};
 
 use super::exact::{Squares, Sum};
-use super::lanes::{Values, spread};
+use super::lanes::{Values, deviations, spread};
 
 /// The longest window that is computed anew: there the two ways cost about the same.
 pub const SHORT: usize = 256;
@@ -69,25 +69,30 @@ impl Moments {
 
     /// The moments of a short window's values; missing ones are struck out, and the others gathered in `present`.
     #[must_use]
-    pub fn of(values: Values<'_>, present: &mut Vec<f64>, asked: Asked) -> Self {
-        let mut count = values.count();
-        let mut all = spread(values, asked.deviations);
+    pub fn of<'a>(mut values: Values<'a>, present: &'a mut Vec<f64>, asked: Asked) -> Self {
+        let mut all = spread(values);
         // A missing value makes the sum one; so do infinite partial sums, and then nothing is struck out.
         if all.sum.is_nan() {
             present.clear();
             present.extend(values.iter().filter(|x| !x.is_nan()));
-            let values = Values {
+            values = Values {
                 older: present,
                 newer: &[],
             };
-            count = values.count();
-            all = spread(values, asked.deviations);
+            all = spread(values);
         }
+        let mean = all.sum / values.count() as f64;
+        // Equal values deviate by nothing, though their mean may be rounded off them.
+        let deviate = asked.deviations && all.low != all.high;
         Moments {
-            count: count as u32,
+            count: values.count() as u32,
             sum: all.sum,
-            mean: all.sum / count as f64,
-            deviations: all.deviations,
+            mean,
+            deviations: if deviate {
+                deviations(values, mean)
+            } else {
+                0.0
+            },
             low: all.low,
             high: all.high,
         }
