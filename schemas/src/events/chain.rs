@@ -75,7 +75,7 @@ pub struct OutputWritten {
     pub partition: i32,
     /// Records.
     pub count: i64,
-    /// BLAKE3 of the blocks' digests.
+    /// BLAKE3 of the number of records and their frames.
     pub root: Digest,
 }
 

@@ -14,43 +14,38 @@ const ROOT: &str = "mainstem v1 root";
 /// Digests of the blocks of some input records (32 bytes each): frames, then timestamps.
 #[must_use]
 pub fn input_blocks(batch: &Batch) -> Vec<u8> {
-    blocks(batch, true)
-}
-
-/// Root over the blocks' digests and the number of records.
-#[must_use]
-pub fn root(blocks: &[u8], count: usize) -> Digest {
-    let mut hasher = blake3::Hasher::new_derive_key(ROOT);
-    hasher.update(&(count as u64).to_le_bytes());
-    hasher.update(blocks);
-    Digest(*hasher.finalize().as_bytes())
-}
-
-/// Root of some output records: as for inputs, without timestamps, which the log gives.
-#[must_use]
-pub fn output_root(batch: &Batch) -> Digest {
-    root(&blocks(batch, false), batch.len())
-}
-
-fn blocks(batch: &Batch, timestamps: bool) -> Vec<u8> {
     let mut digests = Vec::with_capacity(batch.len().div_ceil(BLOCK) * 32);
     let mut start = 0;
     while start < batch.len() {
         let end = (start + BLOCK).min(batch.len());
         let mut hasher = blake3::Hasher::new();
         hasher.update(batch.frames(start..end));
-        if timestamps {
-            let mut bytes = [0; 8 * BLOCK];
-            let mut places = bytes.chunks_exact_mut(8);
-            for (place, timestamp) in places.by_ref().zip(&batch.timestamps()[start..end]) {
-                place.copy_from_slice(&timestamp.to_le_bytes());
-            }
-            hasher.update(&bytes[..8 * (end - start)]);
+        let mut bytes = [0; 8 * BLOCK];
+        let mut places = bytes.chunks_exact_mut(8);
+        for (place, timestamp) in places.by_ref().zip(&batch.timestamps()[start..end]) {
+            place.copy_from_slice(&timestamp.to_le_bytes());
         }
+        hasher.update(&bytes[..8 * (end - start)]);
         digests.extend_from_slice(hasher.finalize().as_bytes());
         start = end;
     }
     digests
+}
+
+/// Root over the number of records and what stands for them: the digests of their blocks, or their frames.
+#[must_use]
+pub fn root(of: &[u8], count: usize) -> Digest {
+    let mut hasher = blake3::Hasher::new_derive_key(ROOT);
+    hasher.update(&(count as u64).to_le_bytes());
+    hasher.update(of);
+    Digest(*hasher.finalize().as_bytes())
+}
+
+/// Root of some output records: over their frames in one piece, which costs half of what blocks do, for damage to an output
+/// is placed by computing it again. Without timestamps, which the log gives.
+#[must_use]
+pub fn output_root(batch: &Batch) -> Digest {
+    root(batch.frames(0..batch.len()), batch.len())
 }
 
 /// What a turn says of a run it took; `batch` has at least one record.

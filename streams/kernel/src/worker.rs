@@ -94,16 +94,19 @@ pub struct Progress {
 /// Turns of one step together: beyond it the other tasks wait for the next, so that a transaction stays short.
 const MAX_COMMIT_BYTES: usize = 16 << 20;
 
-/// Turns that wait for the end of the last commit are joined by more while they are no larger. What one partition is given
-/// together is then, as a rule, one batch of Kafka's.
-const MAX_WAITING_BYTES: usize = 3 << 20;
+/// Turns that wait for the end of the last commit are joined by more while they are no larger: they and those that are
+/// being written are in memory, in the log's client once more.
+const MAX_WAITING_BYTES: usize = 4 << 20;
+
+/// And while no partition is given more: it is then, as a rule, one batch of Kafka's.
+const MAX_WAITING_BATCH: usize = 3 << 20;
 
 /// Records that are kept for the other tasks on a lead partition: the last fetch of each of its inputs.
 const SHARED_BYTES: usize = 8 << 20;
 
 /// Steps that one look at the ends of all inputs is good for, where tasks are far behind: a look takes several requests,
 /// and what it saw of the broadcast inputs holds for all data that it saw.
-const STEPS_A_LOOK: usize = 4;
+const STEPS_A_LOOK: usize = 8;
 
 const NO_MACHINE: &str = "this version has no machine for it; run a newer version";
 
@@ -270,10 +273,9 @@ impl<A: Actuator> Crew<A> {
     /// it holds.
     fn has_time(&self) -> bool {
         let waiting = self.pending.get(usize::from(self.under_way));
-        let bytes = |commits: &Arc<Vec<Commit>>| commits.iter().map(bytes).sum::<usize>();
         self.under_way
             && self.steps > 0
-            && waiting.map_or(0, bytes) <= MAX_WAITING_BYTES
+            && waiting.is_none_or(|commits| has_room(commits))
             && !self.worker.has_ended()
     }
 
@@ -465,6 +467,16 @@ impl<A: Actuator> Crew<A> {
             }
         }
     }
+}
+
+/// Whether commits that wait may be joined by more.
+fn has_room(commits: &[Commit]) -> bool {
+    let mut given: BTreeMap<&Partition, usize> = BTreeMap::new();
+    for (partition, batch) in commits.iter().flat_map(|commit| &commit.outputs) {
+        *given.entry(partition).or_default() += batch.bytes();
+    }
+    let all: usize = given.values().sum();
+    all <= MAX_WAITING_BYTES && given.into_values().all(|bytes| bytes <= MAX_WAITING_BATCH)
 }
 
 fn bytes(commit: &Commit) -> usize {

@@ -19,22 +19,17 @@ pub struct Spread {
     pub low: f64,
     /// The largest; of zeros of both signs the oldest.
     pub high: f64,
+    /// Sum of the squared deviations from the mean; NaN beyond all doubles, and 0 where it was not asked for.
+    pub deviations: f64,
 }
 
-/// Sum and extremes of values.
+/// Sum, extremes and, where they are asked for, the deviations of values.
 #[must_use]
-pub fn spread(values: Values<'_>) -> Spread {
-    let mut scan = Scan::default();
-    values.lay_into(&mut scan);
-    scan.over(values)
-}
-
-/// Sum of the squared deviations from the mean of values; NaN beyond all doubles.
-#[must_use]
-pub fn deviations(values: Values<'_>, mean: f64) -> f64 {
-    let mut off = Off::from(mean);
-    values.lay_into(&mut off);
-    off.deviations(values.count() as f64)
+pub fn spread(values: Values<'_>, deviations: bool) -> Spread {
+    match deviations {
+        true => Scan::<true>::of(values),
+        false => Scan::<false>::of(values),
+    }
 }
 
 /// What is summed up in four lanes.
@@ -78,35 +73,36 @@ impl<'a> Values<'a> {
     }
 }
 
-/// Sums and extremes.
-struct Scan {
+/// Sums and extremes; with `DEVIATE` also how far the values are from the oldest.
+struct Scan<const DEVIATE: bool> {
     sums: [f64; 4],
     lows: [f64; 4],
     highs: [f64; 4],
+    oldest: f64,
+    offs: [f64; 4],
+    squares: [f64; 4],
 }
 
-impl Default for Scan {
-    fn default() -> Self {
-        Scan {
-            sums: [0.0; 4],
-            lows: [f64::INFINITY; 4],
-            highs: [f64::NEG_INFINITY; 4],
-        }
-    }
-}
-
-impl Lanes for Scan {
+impl<const DEVIATE: bool> Lanes for Scan<DEVIATE> {
     #[inline]
     fn fours(&mut self, fours: &[[f64; 4]]) {
         let (mut sums, mut lows, mut highs) = (self.sums, self.lows, self.highs);
+        let (mut offs, mut squares) = (self.offs, self.squares);
         for four in fours {
             for lane in 0..4 {
-                sums[lane] += four[lane];
-                lows[lane] = lower(four[lane], lows[lane]);
-                highs[lane] = higher(four[lane], highs[lane]);
+                let x = four[lane];
+                sums[lane] += x;
+                lows[lane] = lower(x, lows[lane]);
+                highs[lane] = higher(x, highs[lane]);
+                if DEVIATE {
+                    let off = x - self.oldest;
+                    offs[lane] += off;
+                    squares[lane] += off * off;
+                }
             }
         }
         (self.sums, self.lows, self.highs) = (sums, lows, highs);
+        (self.offs, self.squares) = (offs, squares);
     }
 
     #[inline]
@@ -115,75 +111,53 @@ impl Lanes for Scan {
             self.sums[lane] += x;
             self.lows[lane] = lower(*x, self.lows[lane]);
             self.highs[lane] = higher(*x, self.highs[lane]);
-        }
-    }
-}
-
-impl Scan {
-    #[inline]
-    fn over(&self, values: Values<'_>) -> Spread {
-        let least = |low, x: f64| lower(x, low);
-        let most = |high, x: f64| higher(x, high);
-        let mut low = self.lows.into_iter().fold(f64::INFINITY, least);
-        let mut high = self.highs.into_iter().fold(f64::NEG_INFINITY, most);
-        // The lanes do not keep the order, and zeros of both signs are equal.
-        if low == 0.0 || high == 0.0 {
-            low = values.iter().fold(f64::INFINITY, least);
-            high = values.iter().fold(f64::NEG_INFINITY, most);
-        }
-        Spread {
-            sum: across(self.sums),
-            low,
-            high,
-        }
-    }
-}
-
-/// Deviations from a mean, and their squares.
-struct Off {
-    mean: f64,
-    offs: [f64; 4],
-    squares: [f64; 4],
-}
-
-impl From<f64> for Off {
-    #[inline]
-    fn from(mean: f64) -> Self {
-        Off {
-            mean,
-            offs: [0.0; 4],
-            squares: [0.0; 4],
-        }
-    }
-}
-
-impl Lanes for Off {
-    #[inline]
-    fn fours(&mut self, fours: &[[f64; 4]]) {
-        let (mut offs, mut squares) = (self.offs, self.squares);
-        for four in fours {
-            for lane in 0..4 {
-                let off = four[lane] - self.mean;
-                offs[lane] += off;
-                squares[lane] += off * off;
+            if DEVIATE {
+                let off = x - self.oldest;
+                self.offs[lane] += off;
+                self.squares[lane] += off * off;
             }
         }
-        (self.offs, self.squares) = (offs, squares);
-    }
-
-    #[inline]
-    fn rest(&mut self, rest: &[f64]) {
-        for (lane, x) in rest.iter().enumerate() {
-            let off = x - self.mean;
-            self.offs[lane] += off;
-            self.squares[lane] += off * off;
-        }
     }
 }
 
-impl Off {
-    /// Corrected by what the mean was rounded off by: T. Chan, G. Golub and R. LeVeque, "Algorithms for computing the sample
-    /// variance", 1983, equation 1.7.
+impl<const DEVIATE: bool> Scan<DEVIATE> {
+    #[inline]
+    fn of(values: Values<'_>) -> Spread {
+        let mut scan = Scan::<DEVIATE> {
+            sums: [0.0; 4],
+            lows: [f64::INFINITY; 4],
+            highs: [f64::NEG_INFINITY; 4],
+            oldest: values.iter().next().unwrap_or(f64::NAN),
+            offs: [0.0; 4],
+            squares: [0.0; 4],
+        };
+        values.lay_into(&mut scan);
+        let (low, high) = scan.extremes(values);
+        Spread {
+            sum: across(scan.sums),
+            low,
+            high,
+            deviations: scan.deviations(values.count() as f64),
+        }
+    }
+
+    #[inline]
+    fn extremes(&self, values: Values<'_>) -> (f64, f64) {
+        let least = |low, x: f64| lower(x, low);
+        let most = |high, x: f64| higher(x, high);
+        let low = self.lows.into_iter().fold(f64::INFINITY, least);
+        let high = self.highs.into_iter().fold(f64::NEG_INFINITY, most);
+        // The lanes do not keep the order, and zeros of both signs are equal.
+        if low == 0.0 || high == 0.0 {
+            let low = values.iter().fold(f64::INFINITY, least);
+            return (low, values.iter().fold(f64::NEG_INFINITY, most));
+        }
+        (low, high)
+    }
+
+    /// From the mean, by those from the oldest value: T. Chan, G. Golub and R. LeVeque, "Algorithms for computing the
+    /// sample variance", 1983, equation 1.7. Their squares are at most `count` + 1 times the result, for the oldest
+    /// value is one of those that deviate: so no more than three of sixteen digits cancel in a short window.
     #[inline]
     fn deviations(&self, count: f64) -> f64 {
         let off = across(self.offs);
@@ -227,9 +201,8 @@ mod tests {
             }
             (lanes[0] + lanes[1]) + (lanes[2] + lanes[3])
         };
-        let (count, total) = (values.len() as f64, sum(&|x| x));
-        let mean = total / count;
-        let (off, squares) = (sum(&|x| x - mean), sum(&|x| (x - mean) * (x - mean)));
+        let (count, oldest) = (values.len() as f64, values[0]);
+        let (off, squares) = (sum(&|x| x - oldest), sum(&|x| (x - oldest) * (x - oldest)));
         let low = values
             .iter()
             .fold(f64::INFINITY, |low, x| if *x < low { *x } else { low });
@@ -237,12 +210,8 @@ mod tests {
             f64::NEG_INFINITY,
             |high, x| if *x > high { *x } else { high },
         );
-        let deviations = if low == high {
-            0.0
-        } else {
-            (squares - off * off / count).max(0.0)
-        };
-        [total, low, high, deviations].map(f64::to_bits)
+        let deviations = (squares - off * off / count).max(0.0);
+        [sum(&|x| x), low, high, deviations].map(f64::to_bits)
     }
 
     proptest! {
@@ -253,11 +222,27 @@ mod tests {
         ) {
             let want = plainly(&values);
             let (older, newer) = values.split_at(cut.min(values.len()));
-            let values = Values { older, newer };
-            let Spread { sum, low, high } = spread(values);
-            let mean = sum / values.count() as f64;
-            let deviations = if low == high { 0.0 } else { deviations(values, mean) };
+            let Spread { sum, low, high, deviations } = spread(Values { older, newer }, true);
             prop_assert_eq!([sum, low, high, deviations].map(f64::to_bits), want);
+        }
+
+        /// The oldest may be far from all others, and they close together on a large mean.
+        #[test]
+        fn deviations_keep_their_digits_whatever_the_oldest_value_is(
+            oldest in -1e9..1e9,
+            others in prop::collection::vec(1e6..1.000_001e6, 1..256),
+        ) {
+            let mut values = others;
+            values.insert(0, oldest);
+            let count = values.len() as f64;
+            // In whole units of 2^-40 sums and squares are exact.
+            let whole = |x: f64| (x * 2f64.powi(20)).round() as i128;
+            let values: Vec<f64> = values.iter().map(|x| whole(*x) as f64 / 2f64.powi(20)).collect();
+            let sum: i128 = values.iter().map(|x| whole(*x)).sum();
+            let squares: i128 = values.iter().map(|x| whole(*x).pow(2)).sum();
+            let exact = (squares * values.len() as i128 - sum * sum) as f64 / count / 2f64.powi(40);
+            let found = spread(Values { older: &values, newer: &[] }, true).deviations;
+            prop_assert!((found - exact).abs() <= exact * 1e-12, "{found} {exact}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Statistics of a window: a function of its contents alone, whatever came before them.
 //!
-//! Up to [`SHORT`] records they are computed anew from the window, oldest to newest, in two passes: running sums gave a
+//! Up to [`SHORT`] records they are computed anew from the window, deviations from its oldest value: running sums gave a
 //! negative variance on a large mean with small noise. Longer windows keep exact sums and the candidates for the
 //! extremes, so that a record costs the same however long they are.
 
@@ -10,7 +10,7 @@ use mainstem_schemas::definition::Statistic;
 use serde::{Deserialize, Serialize};
 
 use super::exact::{Squares, Sum};
-use super::lanes::{Values, deviations, spread};
+use super::lanes::{Values, spread};
 
 /// The longest window that is computed anew: there the two ways cost about the same.
 pub const SHORT: usize = 256;
@@ -70,7 +70,7 @@ impl Moments {
     /// The moments of a short window's values; missing ones are struck out, and the others gathered in `present`.
     #[must_use]
     pub fn of<'a>(mut values: Values<'a>, present: &'a mut Vec<f64>, asked: Asked) -> Self {
-        let mut all = spread(values);
+        let mut all = spread(values, asked.deviations);
         // A missing value makes the sum one; so do infinite partial sums, and then nothing is struck out.
         if all.sum.is_nan() {
             present.clear();
@@ -79,20 +79,13 @@ impl Moments {
                 older: present,
                 newer: &[],
             };
-            all = spread(values);
+            all = spread(values, asked.deviations);
         }
-        let mean = all.sum / values.count() as f64;
-        // Equal values deviate by nothing, though their mean may be rounded off them.
-        let deviate = asked.deviations && all.low != all.high;
         Moments {
             count: values.count() as u32,
             sum: all.sum,
-            mean,
-            deviations: if deviate {
-                deviations(values, mean)
-            } else {
-                0.0
-            },
+            mean: all.sum / values.count() as f64,
+            deviations: all.deviations,
             low: all.low,
             high: all.high,
         }
