@@ -5,6 +5,7 @@
 //! outcome may be among it.
 
 mod commits;
+mod in_step;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use crate::runner::{Blobs, Runner, SnapshotEvery, TaskError};
 use crate::task::{Task, TaskId, TaskSpec, rank};
 
 pub use commits::commit;
+use in_step::InStep;
 
 /// What brings effects about. It may take its time: outcomes come later.
 pub trait Actuator: Send {
@@ -406,7 +408,14 @@ impl<A: Actuator> Crew<A> {
         let first = self.first.take();
         let first = order.iter().position(|(id, _)| Some(*id) == first.as_ref());
         order.rotate_left(first.unwrap_or(0));
+        let in_step = InStep::of(
+            order.iter().map(|(_, owned)| &owned.runner),
+            self.parts.limit,
+        );
         for (id, owned) in order {
+            if in_step.waits(&owned.runner) {
+                continue;
+            }
             if taken > MAX_COMMIT_BYTES {
                 self.first = Some(id.clone());
                 break;

@@ -188,6 +188,31 @@ fn tasks_change_hands_also_where_what_is_under_way_is_refused() {
     assert_eq!(reader.range(&at("sums")).unwrap(), 0..80);
 }
 
+/// A task that comes later, with the partition's first records still to take, is waited for: both then take the rest together.
+#[test]
+fn tasks_on_one_partition_that_are_behind_come_into_step() {
+    let log = log_of(&["numbers", "sums", "more"]);
+    append(&log, "numbers", numbers((0..400).map(f64::from), 1));
+    let reads = || vec![input("numbers", Mode::Immediate)];
+    let [early, late] = [("sum/early/0", "sums"), ("sum/late/0", "more")]
+        .map(|(id, output)| spec(id, reads(), &[output]));
+    let mut crew = Crew::join(little(&log), "worker", Inert).unwrap();
+    let taken = |topic: &str| log.clone().range(&at(topic)).unwrap().end;
+    while taken("sums") < 60 {
+        crew.step(std::slice::from_ref(&early)).unwrap();
+    }
+    let tasks = [early, late];
+    while taken("more") < 200 {
+        crew.step(&tasks).unwrap();
+    }
+    let (early, late) = (taken("sums"), taken("more"));
+    assert!(early - late <= 4, "{early} and {late} were taken");
+    while taken("more") < 400 {
+        crew.step(&tasks).unwrap();
+    }
+    assert_eq!(taken("sums"), 400);
+}
+
 /// A commit takes its time whatever it holds: a worker that is behind gives it more of its turns, not more commits.
 #[test]
 fn turns_that_wait_for_the_last_commit_are_the_next_one_together() {
