@@ -1,6 +1,8 @@
 //! The statistics of a short window in four lanes: every fourth value from the oldest on belongs to one of them, and the
 //! lanes are added up last: the processor computes them side by side.
 
+use wide::f64x4;
+
 /// A window's values, oldest first, in the two pieces in which a ring holds them.
 #[derive(Clone, Copy, Debug)]
 pub struct Values<'a> {
@@ -24,20 +26,13 @@ pub struct Spread {
 }
 
 /// Sum, extremes and, where they are asked for, the deviations of values.
+#[inline]
 #[must_use]
 pub fn spread(values: Values<'_>, deviations: bool) -> Spread {
     match deviations {
         true => Scan::<true>::of(values),
         false => Scan::<false>::of(values),
     }
-}
-
-/// What is summed up in four lanes.
-trait Lanes {
-    /// The next value of every lane, four after four.
-    fn fours(&mut self, fours: &[[f64; 4]]);
-    /// The last values, of the first lanes.
-    fn rest(&mut self, rest: &[f64]);
 }
 
 impl<'a> Values<'a> {
@@ -53,83 +48,46 @@ impl<'a> Values<'a> {
     }
 
     #[inline]
-    fn lay_into(self, lanes: &mut impl Lanes) {
+    fn lay_into<const DEVIATE: bool>(self, scan: &mut Scan<DEVIATE>) {
         let (fours, rest) = self.older.as_chunks();
-        lanes.fours(fours);
+        scan.fours(fours);
         // The pieces meet in the middle of four, as a rule.
         let (seam, newer) = match (rest, self.newer) {
             ([], newer) => (None, newer),
             ([a], [b, c, d, newer @ ..]) => (Some([*a, *b, *c, *d]), newer),
             ([a, b], [c, d, newer @ ..]) => (Some([*a, *b, *c, *d]), newer),
             ([a, b, c], [d, newer @ ..]) => (Some([*a, *b, *c, *d]), newer),
-            ([a], [b, c]) | ([a, b], [c]) => return lanes.rest(&[*a, *b, *c]),
-            ([a], [b]) => return lanes.rest(&[*a, *b]),
-            (rest, _) => return lanes.rest(rest),
+            ([a], [b, c]) | ([a, b], [c]) => return scan.rest(&[*a, *b, *c]),
+            ([a], [b]) => return scan.rest(&[*a, *b]),
+            (rest, _) => return scan.rest(rest),
         };
-        lanes.fours(seam.as_slice());
+        scan.fours(seam.as_slice());
         let (fours, rest) = newer.as_chunks();
-        lanes.fours(fours);
-        lanes.rest(rest);
+        scan.fours(fours);
+        scan.rest(rest);
     }
 }
 
 /// Sums and extremes; with `DEVIATE` also how far the values are from the oldest.
 struct Scan<const DEVIATE: bool> {
-    sums: [f64; 4],
-    lows: [f64; 4],
-    highs: [f64; 4],
+    sums: f64x4,
+    lows: f64x4,
+    highs: f64x4,
     oldest: f64,
-    offs: [f64; 4],
-    squares: [f64; 4],
-}
-
-impl<const DEVIATE: bool> Lanes for Scan<DEVIATE> {
-    #[inline]
-    fn fours(&mut self, fours: &[[f64; 4]]) {
-        let (mut sums, mut lows, mut highs) = (self.sums, self.lows, self.highs);
-        let (mut offs, mut squares) = (self.offs, self.squares);
-        for four in fours {
-            for lane in 0..4 {
-                let x = four[lane];
-                sums[lane] += x;
-                lows[lane] = lower(x, lows[lane]);
-                highs[lane] = higher(x, highs[lane]);
-                if DEVIATE {
-                    let off = x - self.oldest;
-                    offs[lane] += off;
-                    squares[lane] += off * off;
-                }
-            }
-        }
-        (self.sums, self.lows, self.highs) = (sums, lows, highs);
-        (self.offs, self.squares) = (offs, squares);
-    }
-
-    #[inline]
-    fn rest(&mut self, rest: &[f64]) {
-        for (lane, x) in rest.iter().enumerate() {
-            self.sums[lane] += x;
-            self.lows[lane] = lower(*x, self.lows[lane]);
-            self.highs[lane] = higher(*x, self.highs[lane]);
-            if DEVIATE {
-                let off = x - self.oldest;
-                self.offs[lane] += off;
-                self.squares[lane] += off * off;
-            }
-        }
-    }
+    offs: f64x4,
+    squares: f64x4,
 }
 
 impl<const DEVIATE: bool> Scan<DEVIATE> {
     #[inline]
     fn of(values: Values<'_>) -> Spread {
         let mut scan = Scan::<DEVIATE> {
-            sums: [0.0; 4],
-            lows: [f64::INFINITY; 4],
-            highs: [f64::NEG_INFINITY; 4],
+            sums: f64x4::ZERO,
+            lows: f64x4::splat(f64::INFINITY),
+            highs: f64x4::splat(f64::NEG_INFINITY),
             oldest: values.iter().next().unwrap_or(f64::NAN),
-            offs: [0.0; 4],
-            squares: [0.0; 4],
+            offs: f64x4::ZERO,
+            squares: f64x4::ZERO,
         };
         values.lay_into(&mut scan);
         let (low, high) = scan.extremes(values);
@@ -141,12 +99,49 @@ impl<const DEVIATE: bool> Scan<DEVIATE> {
         }
     }
 
+    /// The next value of every lane, four after four.
+    #[inline]
+    fn fours(&mut self, fours: &[[f64; 4]]) {
+        for four in fours {
+            let four = f64x4::from(*four);
+            self.take(four, four, four, four);
+        }
+    }
+
+    /// The last values, of the first lanes: the others are given what changes nothing.
+    #[inline]
+    fn rest(&mut self, rest: &[f64]) {
+        let filled = |with| {
+            let mut four = [with; 4];
+            four.iter_mut().zip(rest).for_each(|(to, x)| *to = *x);
+            f64x4::from(four)
+        };
+        let (low, high) = (filled(f64::INFINITY), filled(f64::NEG_INFINITY));
+        self.take(filled(0.0), low, high, filled(self.oldest));
+    }
+
+    #[inline]
+    fn take(&mut self, sum: f64x4, low: f64x4, high: f64x4, near: f64x4) {
+        self.sums += sum;
+        self.lows = low.fast_min(self.lows);
+        self.highs = high.fast_max(self.highs);
+        if DEVIATE {
+            let off = near - f64x4::splat(self.oldest);
+            self.offs += off;
+            self.squares += off * off;
+        }
+    }
+
     #[inline]
     fn extremes(&self, values: Values<'_>) -> (f64, f64) {
         let least = |low, x: f64| lower(x, low);
         let most = |high, x: f64| higher(x, high);
-        let low = self.lows.into_iter().fold(f64::INFINITY, least);
-        let high = self.highs.into_iter().fold(f64::NEG_INFINITY, most);
+        let low = self.lows.to_array().into_iter().fold(f64::INFINITY, least);
+        let high = self
+            .highs
+            .to_array()
+            .into_iter()
+            .fold(f64::NEG_INFINITY, most);
         // The lanes do not keep the order, and zeros of both signs are equal.
         if low == 0.0 || high == 0.0 {
             let low = values.iter().fold(f64::INFINITY, least);
@@ -172,7 +167,8 @@ impl<const DEVIATE: bool> Scan<DEVIATE> {
 }
 
 #[inline]
-fn across([a, b, c, d]: [f64; 4]) -> f64 {
+fn across(lanes: f64x4) -> f64 {
+    let [a, b, c, d] = lanes.to_array();
     (a + b) + (c + d)
 }
 

@@ -189,17 +189,17 @@ impl Plan {
             asked,
             long,
         } = self.windows[at];
-        self.moments[at] = match long {
+        match long {
             None => {
                 let values = entity.window(&self.rings, ring, last);
-                Moments::of(values, &mut self.present, asked)
+                self.moments[at] = Moments::of(values, &mut self.present, asked);
             }
             Some(long) => {
                 let (number, leaves) = (entity.number(), entity.back(&self.rings, ring, last));
                 entity.long[long].slide(asked, last, number, comes, leaves);
-                entity.long[long].moments(asked)
+                self.moments[at] = entity.long[long].moments(asked);
             }
-        };
+        }
     }
 
     fn node(&self, entity: &mut Entity, node: Node) -> f64 {

@@ -68,6 +68,7 @@ impl Moments {
     }
 
     /// The moments of a short window's values; missing ones are struck out, and the others gathered in `present`.
+    #[inline]
     #[must_use]
     pub fn of<'a>(mut values: Values<'a>, present: &'a mut Vec<f64>, asked: Asked) -> Self {
         let mut all = spread(values, asked.deviations);
