@@ -6,8 +6,8 @@ use std::num::NonZeroUsize;
 /// Records between two ticks of log time: 1,000 s of event time, five windows of the monitor.
 const TICK: usize = 1_000_000;
 
-/// Records of a round before those that are measured: some fifteen seconds, after which the broker compiles little.
-const WARM_UP: usize = 3_000_000;
+/// Records of a round before those that are measured: some fifteen seconds of one client, a minute of the other.
+const WARM_UP: usize = 10_000_000;
 
 /// The options of a run.
 #[derive(Clone)]

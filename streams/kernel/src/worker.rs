@@ -98,7 +98,7 @@ const MAX_COMMIT_BYTES: usize = 16 << 20;
 
 /// Turns that wait for the end of the last commit are joined by more while they are no larger: they and those that are
 /// being written are in memory, in the log's client once more.
-const MAX_WAITING_BYTES: usize = 4 << 20;
+const MAX_WAITING_BYTES: usize = 8 << 20;
 
 /// And while no partition is given more: it is then, as a rule, one batch of Kafka's.
 const MAX_WAITING_BATCH: usize = 3 << 20;

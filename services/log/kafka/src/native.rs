@@ -259,12 +259,13 @@ pub(crate) fn produce<C: ProducerContext>(
     }
 }
 
-/// Sends what waits at once, whatever the linger, and waits for the broker's answers; says whether all have come.
-pub(crate) fn flush<C: ProducerContext>(producer: &BaseProducer<C>, wait: Duration) -> bool {
+/// Sends what waits at once, whatever the linger, and waits for the broker's answers until all have come.
+pub(crate) fn flush<C: ProducerContext>(producer: &BaseProducer<C>, wait: Duration) {
     let wait = wait.as_millis().min(60_000) as i32;
     // SAFETY: the client lives as long as the producer that is borrowed.
-    let code = unsafe { sys::rd_kafka_flush(producer.client().native_ptr(), wait) };
-    code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
+    unsafe {
+        sys::rd_kafka_flush(producer.client().native_ptr(), wait);
+    }
 }
 
 /// Connects once more to see why the broker's certificate is refused: OpenSSL's number of the error. librdkafka's own
