@@ -100,15 +100,15 @@ const MAX_COMMIT_BYTES: usize = 16 << 20;
 /// being written are in memory, in the log's client once more.
 const MAX_WAITING_BYTES: usize = 8 << 20;
 
-/// And while no partition is given more: it is then, as a rule, one batch of Kafka's.
-const MAX_WAITING_BATCH: usize = 3 << 20;
+/// And while no partition is given more: with what one more step adds it is then, as a rule, one batch of Kafka's.
+const MAX_WAITING_BATCH: usize = 2_816 << 10;
 
 /// Records that are kept for the other tasks on a lead partition: the last fetch of each of its inputs.
 const SHARED_BYTES: usize = 8 << 20;
 
 /// Steps that one look at the ends of all inputs is good for, where tasks are far behind: a look takes several requests,
 /// and what it saw of the broadcast inputs holds for all data that it saw.
-const STEPS_A_LOOK: usize = 8;
+const STEPS_A_LOOK: usize = 16;
 
 const NO_MACHINE: &str = "this version has no machine for it; run a newer version";
 
@@ -411,6 +411,7 @@ impl<A: Actuator> Crew<A> {
         let in_step = InStep::of(
             order.iter().map(|(_, owned)| &owned.runner),
             self.parts.limit,
+            &mut self.reader,
         );
         for (id, owned) in order {
             if in_step.waits(&owned.runner) {

@@ -2,43 +2,57 @@
 
 use std::collections::BTreeMap;
 
-use crate::log::{FetchLimit, Partition};
+use crate::log::{FetchLimit, Partition, Reader};
 use crate::runner::Runner;
 
-/// Turns that a task waits for the others, at most: who is further behind reads for itself, so that a task that begins with
-/// the history does not hold those up that are nearly done with it.
-const TURNS: u64 = 64;
-
-/// The places of the tasks that are furthest behind, by lead partition, as a step begins.
+/// The lead partitions whose tasks are apart, as a step begins: where the last of them stands, and the partition's end.
 pub(super) struct InStep {
-    last: BTreeMap<Partition, u64>,
+    apart: BTreeMap<Partition, (u64, u64)>,
     limit: FetchLimit,
 }
 
 impl InStep {
-    /// Of the tasks that have more to take: nobody waits for one that waits itself, for a tick or for records.
-    pub(super) fn of<'a>(runners: impl Iterator<Item = &'a Runner>, limit: FetchLimit) -> Self {
-        let mut last: BTreeMap<Partition, u64> = BTreeMap::new();
+    /// Of the tasks that have more to take: nobody waits for one that waits itself, for a tick or for records; nor where
+    /// the ends cannot be looked at, which the fetches that follow will say.
+    pub(super) fn of<'a>(
+        runners: impl Iterator<Item = &'a Runner>,
+        limit: FetchLimit,
+        reader: &mut dyn Reader,
+    ) -> Self {
+        let mut places: BTreeMap<&Partition, (u64, u64)> = BTreeMap::new();
         for (lead, place) in runners
             .filter(|runner| runner.took_much(limit))
             .filter_map(place)
         {
-            let last = last.entry(lead.clone()).or_insert(place);
-            *last = place.min(*last);
+            let (last, first) = places.entry(lead).or_insert((place, place));
+            (*last, *first) = (place.min(*last), place.max(*first));
         }
-        InStep { last, limit }
+        places.retain(|_, (last, first)| *first - *last > limit.records as u64);
+        let leads: Vec<Partition> = places.keys().map(|lead| (*lead).clone()).collect();
+        let ranges = match leads.is_empty() {
+            true => Vec::new(),
+            false => reader.ranges(&leads).unwrap_or_default(),
+        };
+        let apart = leads.into_iter().zip(places.values()).zip(ranges);
+        let apart =
+            apart.filter_map(|((lead, (last, _)), range)| Some((lead, (*last, range?.end))));
+        InStep {
+            apart: apart.collect(),
+            limit,
+        }
     }
 
     /// Whether a task lets the others come up first. One that is less than a turn ahead does not: what it took is still at
-    /// hand for them.
+    /// hand for them. Nor one that has less to go than they are behind: it is done before they are up, and a task that
+    /// begins with the history holds none up that is nearly at the end.
     pub(super) fn waits(&self, runner: &Runner) -> bool {
-        let turn = self.limit.records as u64;
-        let ahead = place(runner).and_then(|(lead, place)| {
-            let last = self.last.get(lead)?;
-            Some(place.saturating_sub(*last))
+        let apart = place(runner).and_then(|(lead, place)| {
+            let (last, end) = self.apart.get(lead)?;
+            Some((place.saturating_sub(*last), end.saturating_sub(place)))
         });
+        let turn = self.limit.records as u64;
         runner.took_much(self.limit)
-            && ahead.is_some_and(|ahead| ahead > turn && ahead <= turn.saturating_mul(TURNS))
+            && apart.is_some_and(|(ahead, to_go)| ahead > turn && ahead <= to_go)
     }
 }
 

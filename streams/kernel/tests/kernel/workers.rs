@@ -213,6 +213,26 @@ fn tasks_on_one_partition_that_are_behind_come_into_step() {
     assert_eq!(taken("sums"), 400);
 }
 
+/// A task that begins with the history holds none up that has less to go than it is behind.
+#[test]
+fn a_task_that_is_nearly_done_waits_for_nobody() {
+    let log = log_of(&["numbers", "sums", "more"]);
+    append(&log, "numbers", numbers((0..400).map(f64::from), 1));
+    let reads = || vec![input("numbers", Mode::Immediate)];
+    let [early, late] = [("sum/early/0", "sums"), ("sum/late/0", "more")]
+        .map(|(id, output)| spec(id, reads(), &[output]));
+    let mut crew = Crew::join(little(&log), "worker", Inert).unwrap();
+    let taken = |topic: &str| log.clone().range(&at(topic)).unwrap().end;
+    while taken("sums") < 300 {
+        crew.step(std::slice::from_ref(&early)).unwrap();
+    }
+    let tasks = [early, late];
+    while taken("sums") < 400 {
+        crew.step(&tasks).unwrap();
+    }
+    assert!(taken("more") < 200, "{} were waited for", taken("more"));
+}
+
 /// A commit takes its time whatever it holds: a worker that is behind gives it more of its turns, not more commits.
 #[test]
 fn turns_that_wait_for_the_last_commit_are_the_next_one_together() {
