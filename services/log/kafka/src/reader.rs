@@ -38,6 +38,8 @@ pub(crate) struct KafkaReader {
     watch: Arc<Watch>,
     /// Ends as of the last look.
     looked: BTreeMap<Partition, u64>,
+    /// Where partitions were found to have no record up to their ends: markers, as a rule.
+    barren: BTreeMap<Partition, Range<u64>>,
 }
 
 /// How far one partition is read.
@@ -76,6 +78,7 @@ impl KafkaReader {
             cluster,
             watch,
             looked: BTreeMap::new(),
+            barren: BTreeMap::new(),
         })
     }
 
@@ -94,8 +97,13 @@ impl KafkaReader {
                 self.cluster.end(partition, true)?
             }
         };
-        if from >= end {
-            self.rest(partition, true);
+        let barren = self.barren.get(partition);
+        if from >= end || barren.is_some_and(|barren| barren.contains(&from) && barren.end >= end) {
+            // Another task may be behind on the partition: what it reads goes on.
+            let place = self.places.get(partition);
+            if place.is_some_and(|place| place.scanned >= end) {
+                self.rest(partition, true);
+            }
             return Ok(false);
         }
         let earliest = self.cluster.start(partition)?;
@@ -302,7 +310,9 @@ impl Reader for KafkaReader {
                 Some(end) => end,
                 None => self.cluster.end(partition, true)?,
             };
-            self.take_until(partition, end)?;
+            if !self.take_until(partition, end)? {
+                self.barren.insert(partition.clone(), from..end);
+            }
         }
         if let Some(place) = self.places.get_mut(partition) {
             place.hand_out(limit, looked.unwrap_or(u64::MAX), into);

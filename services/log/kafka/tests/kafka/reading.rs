@@ -38,6 +38,37 @@ fn records_that_came_one_by_one_are_handed_out_together() {
     assert_eq!(values.collect::<Vec<_>>(), wanted.map(Vec::from));
 }
 
+/// Tasks of one worker share its reader. One that has read a partition to its end, where a transaction's marker is all that
+/// is left, looks there with each step: what the client has fetched for another task, which is behind, stays with it.
+#[test]
+fn a_task_at_the_end_takes_nothing_from_one_that_is_behind() {
+    let Some(broker) = broker() else { return };
+    let room = Room::new(broker, "apart", 1, &[]);
+    let at = room.at("out", 0);
+    let mut many = Batch::new();
+    (0..2_000u32).for_each(|n| many.push(None, Some(&n.to_le_bytes()), []));
+    let mut writer = room.log.writer("w").unwrap();
+    writer.append(&[(at.clone(), many)]).unwrap();
+    let (mut reader, mut batch) = (room.log.reader().unwrap(), Batch::new());
+    let (marker, end) = (2_000, 2_001);
+    assert_eq!(reader.range(&at).unwrap(), 0..end);
+    let mut fetch = |from, records| {
+        let limit = FetchLimit {
+            records,
+            ..FetchLimit::default()
+        };
+        reader.fetch(&at, from, limit, &mut batch).unwrap();
+        batch.len()
+    };
+    assert_eq!(fetch(marker, 1), 0);
+    // As many as the reader takes from the client at once, so that it holds none itself.
+    assert_eq!(fetch(0, 512), 512);
+    assert_eq!((fetch(marker, 1), fetch(end, 1)), (512, 512));
+    // Whoever goes back to the broker finds nothing.
+    room.log.truncate(&at, end).unwrap();
+    assert_eq!(fetch(512, 10_000), 2_000);
+}
+
 /// Headers of another client: none, several of one name, empty and null values, and more bytes and headers than a short
 /// varint says.
 #[test]
