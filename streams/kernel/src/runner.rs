@@ -332,6 +332,14 @@ impl Runner {
         own.filter(|batch| !batch.is_empty()).any(much)
     }
 
+    /// Where the task stands on its lead partition, if its last turn took some of it. However much that was: a log may
+    /// hand out less than there is.
+    pub(crate) fn leads_on(&self) -> Option<(&Partition, u64)> {
+        let lead = self.spec.lead.as_ref()?;
+        let rank = self.partitions.iter().position(|input| input == lead)?;
+        (!self.batches[rank].is_empty()).then(|| (lead, self.positions[rank]))
+    }
+
     fn has_nothing(&self) -> bool {
         self.batches.iter().all(|batch| batch.is_empty())
     }

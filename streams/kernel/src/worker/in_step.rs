@@ -1,65 +1,74 @@
-//! Tasks on one lead partition that are behind read it together: who is ahead waits for the others.
+//! Tasks on one lead partition that are behind read it together, or one after the other.
 
 use std::collections::BTreeMap;
 
 use crate::log::{FetchLimit, Partition, Reader};
 use crate::runner::Runner;
 
-/// The lead partitions whose tasks are apart, as a step begins: where the last of them stands, and the partition's end.
+/// The lead partitions whose tasks are apart, as a step begins. A reader stands at one place of a partition: two tasks that
+/// read on at two places would have it step back and forth, fetching anew each time.
 pub(super) struct InStep {
-    apart: BTreeMap<Partition, (u64, u64)>,
-    limit: FetchLimit,
+    apart: BTreeMap<Partition, Apart>,
+    /// Records of a turn.
+    turn: u64,
+}
+
+/// Where the tasks of a partition stand.
+struct Apart {
+    last: u64,
+    first: u64,
+    end: u64,
 }
 
 impl InStep {
-    /// Of the tasks that have more to take: nobody waits for one that waits itself, for a tick or for records; nor where
-    /// the ends cannot be looked at, which the fetches that follow will say.
+    /// Of the tasks that go on: nobody waits for one that waits itself, for a tick or for records; nor where the ends cannot
+    /// be looked at, which the fetches that follow will say.
     pub(super) fn of<'a>(
         runners: impl Iterator<Item = &'a Runner>,
         limit: FetchLimit,
         reader: &mut dyn Reader,
     ) -> Self {
+        let turn = limit.records as u64;
         let mut places: BTreeMap<&Partition, (u64, u64)> = BTreeMap::new();
-        for (lead, place) in runners
-            .filter(|runner| runner.took_much(limit))
-            .filter_map(place)
-        {
+        for (lead, place) in runners.filter_map(Runner::leads_on) {
             let (last, first) = places.entry(lead).or_insert((place, place));
             (*last, *first) = (place.min(*last), place.max(*first));
         }
-        places.retain(|_, (last, first)| *first - *last > limit.records as u64);
+        places.retain(|_, (last, first)| *first - *last > turn);
         let leads: Vec<Partition> = places.keys().map(|lead| (*lead).clone()).collect();
         let ranges = match leads.is_empty() {
             true => Vec::new(),
             false => reader.ranges(&leads).unwrap_or_default(),
         };
         let apart = leads.into_iter().zip(places.values()).zip(ranges);
-        let apart =
-            apart.filter_map(|((lead, (last, _)), range)| Some((lead, (*last, range?.end))));
+        let apart = apart.filter_map(|((lead, (last, first)), range)| {
+            let (last, first, end) = (*last, *first, range?.end);
+            Some((lead, Apart { last, first, end }))
+        });
         InStep {
             apart: apart.collect(),
-            limit,
+            turn,
         }
     }
 
-    /// Whether a task lets the others come up first. One that is less than a turn ahead does not: what it took is still at
-    /// hand for them. Nor one that has less to go than they are behind: it is done before they are up, and a task that
-    /// begins with the history holds none up that is nearly at the end.
+    /// Whether a task waits for others on its partition.
     pub(super) fn waits(&self, runner: &Runner) -> bool {
-        let apart = place(runner).and_then(|(lead, place)| {
-            let (last, end) = self.apart.get(lead)?;
-            Some((place.saturating_sub(*last), end.saturating_sub(place)))
-        });
-        let turn = self.limit.records as u64;
-        runner.took_much(self.limit)
-            && apart.is_some_and(|(ahead, to_go)| ahead > turn && ahead <= to_go)
+        runner.leads_on().is_some_and(|(lead, place)| {
+            let apart = self.apart.get(lead);
+            apart.is_some_and(|apart| apart.waits(place, self.turn))
+        })
     }
 }
 
-/// Where a task stands on its lead partition.
-fn place(runner: &Runner) -> Option<(&Partition, u64)> {
-    let lead = runner.spec.lead.as_ref()?;
-    let mut inputs = runner.partitions().iter().zip(runner.positions());
-    let (lead, place) = inputs.find(|(partition, _)| *partition == lead)?;
-    Some((lead, *place))
+impl Apart {
+    /// Who is ahead waits until the others are up; but they wait for who is done before that, so that a task that begins
+    /// with the history holds none up that is nearly at the end. Nobody waits for who stays at the end, nor where less than
+    /// a turn lies between: what the one took is at hand for the other.
+    fn waits(&self, place: u64, turn: u64) -> bool {
+        let to_go = self.end.saturating_sub(self.first);
+        if to_go >= self.first - self.last {
+            return place.saturating_sub(self.last) > turn;
+        }
+        to_go > turn && self.first.saturating_sub(place) > turn
+    }
 }
