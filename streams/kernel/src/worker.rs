@@ -100,9 +100,6 @@ const MAX_COMMIT_BYTES: usize = 16 << 20;
 /// being written are in memory, in the log's client once more.
 const MAX_WAITING_BYTES: usize = 8 << 20;
 
-/// And while no partition is given more: with what one more step adds it is then, as a rule, one batch of Kafka's.
-const MAX_WAITING_BATCH: usize = 2_816 << 10;
-
 /// Records that are kept for the other tasks on a lead partition: the last fetch of each of its inputs.
 const SHARED_BYTES: usize = 8 << 20;
 
@@ -481,12 +478,7 @@ impl<A: Actuator> Crew<A> {
 
 /// Whether commits that wait may be joined by more.
 fn has_room(commits: &[Commit]) -> bool {
-    let mut given: BTreeMap<&Partition, usize> = BTreeMap::new();
-    for (partition, batch) in commits.iter().flat_map(|commit| &commit.outputs) {
-        *given.entry(partition).or_default() += batch.bytes();
-    }
-    let all: usize = given.values().sum();
-    all <= MAX_WAITING_BYTES && given.into_values().all(|bytes| bytes <= MAX_WAITING_BATCH)
+    commits.iter().map(bytes).sum::<usize>() <= MAX_WAITING_BYTES
 }
 
 fn bytes(commit: &Commit) -> usize {

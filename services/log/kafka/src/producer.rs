@@ -1,6 +1,6 @@
 //! One transactional producer: records and offsets become visible together, or not at all.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
@@ -33,9 +33,14 @@ const ABORT: Duration = Duration::from_millis(500);
 /// Records queued at one call: from 256 on more are not faster (measured).
 const CHUNK: usize = 1_000;
 
-/// Bytes that are queued, once a partition is whole, before what was queued earlier is waited for: librdkafka takes four
-/// times as much until the brokers have it (measured, at 100 bytes a record). Its own queue, of 1 GB, never fills.
-const MAX_QUEUED: usize = 2 << 20;
+/// Bytes that make a piece, once a batch is whole: the brokers write it while the next one is queued, and what was queued
+/// before both is waited for. 2 MiB keep the brokers waiting, and librdkafka takes up to four times as much (measured). Its
+/// own queue, of 1 GB, never fills.
+const PIECE: usize = 512 << 10;
+
+/// What a partition is given by a commit goes with others' in one piece up to here: a request takes its time whatever it
+/// holds.
+const SMALL: usize = PIECE / 2;
 
 /// One wait for answers, before errors are looked at.
 const STEP: Duration = Duration::from_millis(50);
@@ -164,28 +169,32 @@ impl Transactions {
         Ok(written)
     }
 
-    /// Queues records partition by partition: the brokers write what was queued before while more is queued, and a
-    /// partition's records are one batch, for a second one would wait until the first is acknowledged.
+    /// Queues records piece by piece, in the order of the turns, which goes round the partitions: one takes a second piece
+    /// only once the first is acknowledged.
     fn queue_all(&self, records: &[&(Partition, Batch)], deadline: Instant) -> Result<(), Stop> {
+        let mut given: BTreeMap<&Partition, usize> = BTreeMap::new();
+        for (at, batch) in records {
+            *given.entry(at).or_default() += batch.bytes();
+        }
         let mut records = records.to_vec();
-        records.sort_by(|(a, _), (b, _)| a.cmp(b));
+        records.sort_by_key(|(at, _)| given.get(at) > Some(&SMALL));
+        let mut records = records.into_iter().peekable();
         let (mut rows, mut bytes) = (0, 0);
-        for partition in records.chunk_by(|(a, _), (b, _)| a == b) {
-            for (at, batch) in partition {
-                let mut row = 0;
-                while row < batch.len() {
-                    let next = self.queue(at, batch, row)?;
-                    rows += next - row;
-                    bytes += batch.frames(row..next).len();
-                    row = next;
-                    if bytes > MAX_BATCH {
-                        self.flush(rows, deadline)?;
-                        (rows, bytes) = (0, 0);
-                    }
+        while let Some((at, batch)) = records.next() {
+            let mut row = 0;
+            while row < batch.len() {
+                let next = self.queue(at, batch, row)?;
+                rows += next - row;
+                bytes += batch.frames(row..next).len();
+                row = next;
+                if bytes > MAX_BATCH {
+                    self.flush(0, deadline)?;
+                    (rows, bytes) = (0, 0);
                 }
             }
-            if bytes > MAX_QUEUED {
-                self.flush(rows, deadline)?;
+            if bytes > PIECE {
+                let goes_on = records.peek().is_some_and(|(next, _)| next == at);
+                self.flush(if goes_on { 0 } else { rows }, deadline)?;
                 (rows, bytes) = (0, 0);
             }
         }
