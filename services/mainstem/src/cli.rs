@@ -1,5 +1,6 @@
 //! What the command line offers.
 
+use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -60,6 +61,9 @@ pub enum Command {
     Audit(Audit),
     /// Ask a service of this machine whether it is ready.
     Health(Health),
+    /// Run the benchmarks: hands over to `mainstem-bench`, which is built apart.
+    #[command(disable_help_flag = true)]
+    Bench(Bench),
 }
 
 /// The demo's options.
@@ -202,6 +206,14 @@ pub struct Health {
     /// Port that the service was started with.
     #[arg(long, default_value_t = PORT)]
     pub port: u16,
+}
+
+/// What `bench` takes.
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// What `mainstem-bench` is told.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub arguments: Vec<OsString>,
 }
 
 /// What `run` takes.

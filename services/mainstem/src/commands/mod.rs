@@ -3,6 +3,7 @@
 mod apply;
 mod ask;
 pub mod audit;
+mod bench;
 mod health;
 mod publish;
 mod up;
@@ -37,6 +38,7 @@ pub fn run(cli: Cli) -> Done {
         Command::Promote(promote) => ask::promote(&promote),
         Command::Rollback(ask) => ask::rollback(&ask),
         Command::Audit(audit) => audit::run(&audit),
+        Command::Bench(options) => bench::bench(&options),
         Command::Health(options) => health::health(&options),
     }
 }
