@@ -89,7 +89,8 @@ pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     let classes = asked.streams.then(build_streams).transpose()?;
     let bed = Bed::start(&asked.broker_cpus)?;
     let features = view_outputs(&job::project()?.views[job::NAME]);
-    warm_up(&bed, &asked, classes.as_deref())?;
+    let own = [(asked.threads, asked.client_cpus.as_str())];
+    warm_up(&bed, &asked, &own, classes.as_deref())?;
     let mut rows = Vec::new();
     for round in 0..asked.rounds {
         let bench = Bench {
@@ -120,25 +121,33 @@ pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Has each client do the job once. A broker that has just begun compiles its code for as long as the first client is
-/// at work, and on the same core that serves it.
-fn warm_up(bed: &Bed, asked: &Asked, streams: Option<&Path>) -> Result<(), Box<dyn Error>> {
+/// Has each client do the job once: Mainstem by as many threads on such cores as it is measured with. A broker that has just
+/// begun compiles its code for as long as the first clients are at work, on the same cores that serve them.
+fn warm_up(
+    bed: &Bed,
+    asked: &Asked,
+    own: &[(usize, &str)],
+    streams: Option<&Path>,
+) -> Result<(), Box<dyn Error>> {
     let asked = asked.warm_up();
-    let bench = Bench {
-        asked: &asked,
-        bed,
-        project: "warm".into(),
-    };
-    bench.publish()?;
-    let mut rows = vec![bench.mainstem(asked.threads, &asked.client_cpus)?];
-    if let Some(classes) = streams {
-        rows.push(bench.streams(classes)?);
-    }
-    for Row { name, measured, .. } in rows {
-        let (rate, records) = (measured.whole / 1e3, asked.records);
-        println!("The broker warms up: {name}, {records} records, {rate:.0} k/s");
+    for (threads, cpus) in own {
+        let bench = Bench {
+            asked: &asked,
+            bed,
+            project: format!("warm{threads}"),
+        };
+        bench.publish()?;
+        tell_warm(&bench.mainstem(*threads, cpus)?, asked.records);
+        if let Some(classes) = streams {
+            tell_warm(&bench.streams(classes)?, asked.records);
+        }
     }
     Ok(())
+}
+
+fn tell_warm(Row { name, measured, .. }: &Row, records: usize) {
+    let rate = measured.whole / 1e3;
+    println!("The broker warms up: {name}, {records} records, {rate:.0} k/s");
 }
 
 /// Compares the windows of a round's Mainstem with the plain computation.

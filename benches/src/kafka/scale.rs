@@ -27,10 +27,11 @@ pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     }
     let bed = Bed::start(&asked.broker_cpus)?;
     let features = view_outputs(&job::project()?.views[job::NAME]);
-    warm_up(&bed, &asked, None)?;
+    let compared = [(1, cores[0]), (cores.len(), asked.client_cpus.as_str())];
+    warm_up(&bed, &asked, &compared, None)?;
     for round in 0..asked.rounds {
         let mut measured = Vec::new();
-        for (threads, cpus) in [(1, cores[0]), (cores.len(), asked.client_cpus.as_str())] {
+        for (threads, cpus) in compared {
             let bench = Bench {
                 asked: &asked,
                 bed: &bed,

@@ -26,9 +26,11 @@ mod horizon;
 mod membership;
 #[expect(unsafe_code, reason = "calls of librdkafka that rdkafka does not wrap")]
 mod native;
+mod place;
 mod producer;
 mod reader;
 mod room;
+mod sending;
 mod settings;
 mod slot;
 mod topics;

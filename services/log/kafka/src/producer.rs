@@ -1,22 +1,21 @@
 //! One transactional producer: records and offsets become visible together, or not at all.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use mainstem_kernel::log::{CommitError, LogError, Partition};
 use mainstem_schemas::Batch;
 use rdkafka::consumer::ConsumerGroupMetadata;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::error::KafkaError;
+use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::cluster::{Cluster, lock};
 use crate::error::{self, Act};
-use crate::failure::{Failure, Failures, Stop, facts};
-use crate::native;
-use crate::settings::{self, MAX_BATCH, MAX_RECORD, Role, TRANSACTION_MS};
+use crate::failure::{Failures, Stop, facts};
+use crate::sending::{Sender, fits};
+use crate::settings::{self, Role, TRANSACTION_MS};
 
 /// How long a step of a transaction is tried: beyond it the broker has aborted the transaction by itself.
 const PATIENCE: Duration = Duration::from_millis(TRANSACTION_MS);
@@ -29,24 +28,6 @@ const LATE: Duration = Duration::from_secs(2);
 
 /// How long one try to abort waits.
 const ABORT: Duration = Duration::from_millis(500);
-
-/// Records queued at one call: from 256 on more are not faster (measured).
-const CHUNK: usize = 1_000;
-
-/// Bytes that make a piece, once a batch is whole: the brokers write it while the next one is queued, and what was queued
-/// before both is waited for. 2 MiB keep the brokers waiting, and librdkafka takes up to four times as much (measured). Its
-/// own queue, of 1 GB, never fills.
-const PIECE: usize = 512 << 10;
-
-/// What a partition is given by a commit goes with others' in one piece up to here: a request takes its time whatever it
-/// holds.
-const SMALL: usize = PIECE / 2;
-
-/// One wait for answers, before errors are looked at.
-const STEP: Duration = Duration::from_millis(50);
-
-/// One wait for some of the answers: librdkafka wakes nobody before it has all.
-const SHORT_STEP: Duration = Duration::from_millis(1);
 
 /// Between a transaction's end and the next one's first record. A partition joins a transaction once the last one's marker
 /// is written there, some milliseconds after the end; asked before, librdkafka asks again after 20, and spins. Back to back
@@ -149,8 +130,7 @@ impl Transactions {
     fn write(&self, records: &[&(Partition, Batch)], offsets: &[Sent]) -> Result<Written, Stop> {
         self.producer.begin_transaction()?;
         let deadline = Instant::now() + PATIENCE;
-        self.queue_all(records, deadline)?;
-        self.flush(0, deadline)?;
+        Sender::of(&self.producer, deadline).send(records)?;
         // Writers and doors read on at once, and expect their own. Who sends offsets is a worker, whose tasks wait for
         // the bell: the two looks would take 2 to 3 ms of each commit.
         let written = match offsets {
@@ -167,38 +147,6 @@ impl Transactions {
             }
         }
         Ok(written)
-    }
-
-    /// Queues records piece by piece, in the order of the turns, which goes round the partitions: one takes a second piece
-    /// only once the first is acknowledged.
-    fn queue_all(&self, records: &[&(Partition, Batch)], deadline: Instant) -> Result<(), Stop> {
-        let mut given: BTreeMap<&Partition, usize> = BTreeMap::new();
-        for (at, batch) in records {
-            *given.entry(at).or_default() += batch.bytes();
-        }
-        let mut records = records.to_vec();
-        records.sort_by_key(|(at, _)| given.get(at) > Some(&SMALL));
-        let mut records = records.into_iter().peekable();
-        let (mut rows, mut bytes) = (0, 0);
-        while let Some((at, batch)) = records.next() {
-            let mut row = 0;
-            while row < batch.len() {
-                let next = self.queue(at, batch, row)?;
-                rows += next - row;
-                bytes += batch.frames(row..next).len();
-                row = next;
-                if bytes > MAX_BATCH {
-                    self.flush(0, deadline)?;
-                    (rows, bytes) = (0, 0);
-                }
-            }
-            if bytes > PIECE {
-                let goes_on = records.peek().is_some_and(|(next, _)| next == at);
-                self.flush(if goes_on { 0 } else { rows }, deadline)?;
-                (rows, bytes) = (0, 0);
-            }
-        }
-        Ok(())
     }
 
     /// Sends offsets once. librdkafka's call knows no time-out where the group's coordinator is lost just then: its
@@ -247,67 +195,6 @@ impl Transactions {
             // The broker that is asked is the one that writes the markers.
             pause = (pause * 2).min(MAX_PAUSE);
         }
-    }
-
-    /// Queues a row, or as many as follow without headers; says which row is next.
-    fn queue(&self, partition: &Partition, batch: &Batch, row: usize) -> Result<usize, Stop> {
-        let (topic, index) = (partition.topic.as_ref(), partition.index as i32);
-        let bare = |row: usize| batch.get(row).is_some_and(|r| r.headers().next().is_none());
-        let end = batch.len().min(row + CHUNK);
-        let next = (row..end).find(|row| !bare(*row)).unwrap_or(end);
-        if next > row {
-            native::produce(&self.producer, topic, index, batch, row..next)
-                .map_err(KafkaError::MessageProduction)?;
-            return Ok(next);
-        }
-        if let Some(record) = batch.get(row) {
-            let mut headers = OwnedHeaders::new();
-            for (key, value) in record.headers() {
-                let value = Some(value);
-                headers = headers.insert(Header { key, value });
-            }
-            let mut send: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic).partition(index);
-            (send.key, send.payload, send.headers) = (record.key, record.value, Some(headers));
-            self.producer.send(send).map_err(|(why, _)| why)?;
-        }
-        Ok(row + 1)
-    }
-
-    /// Sends what is queued, and waits until no more than so many records are left on their way. Where none is, rdkafka's own
-    /// flush (which its commit calls too) returns at once; left to itself it waits in steps of 100 ms.
-    fn flush(&self, left: usize, deadline: Instant) -> Result<(), Stop> {
-        let step = match left {
-            0 => STEP,
-            _ => SHORT_STEP,
-        };
-        loop {
-            native::flush(&self.producer, step);
-            self.producer.poll(Duration::ZERO);
-            // Not locked below: the callback of a delivery takes the lock.
-            let failure = lock(&self.producer.context().0).clone();
-            if let Some(failure) = failure {
-                return Err(self.undelivered(failure));
-            }
-            if usize::try_from(self.producer.in_flight_count()).is_ok_and(|count| count <= left) {
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                let late = RDKafkaErrorCode::MessageTimedOut;
-                return Err(Stop::Step(KafkaError::MessageProduction(late)));
-            }
-        }
-    }
-
-    /// Why a record was not delivered. Records are purged when the transaction is past saving for a reason that only its
-    /// next step tells: librdkafka refuses to commit it, and says why.
-    fn undelivered(&self, (code, at): Failure) -> Stop {
-        use RDKafkaErrorCode as Code;
-        let told = match code {
-            Code::PurgeQueue | Code::PurgeInflight => self.producer.commit_transaction(PATIENCE),
-            _ => Ok(()),
-        };
-        let why = told.err();
-        Stop::Record(why.unwrap_or(KafkaError::MessageProduction(code)), at)
     }
 
     fn retry(
@@ -401,18 +288,4 @@ impl Transactions {
         self.spent = Some(error.clone());
         error
     }
-}
-
-fn fits(partition: &Partition, batch: &Batch) -> Result<(), LogError> {
-    for row in 0..batch.len() {
-        let size = batch.frames(row..row + 1).len();
-        if size > MAX_RECORD {
-            return Err(LogError::TooLarge {
-                what: format!("a record for {partition}"),
-                size,
-                limit: MAX_RECORD,
-            });
-        }
-    }
-    Ok(())
 }

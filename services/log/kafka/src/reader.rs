@@ -5,7 +5,7 @@
 //! no record asks for the end first, and then waits until a record comes or everything below that end is scanned. The
 //! end lies beyond the last record, after the transaction's marker: `scanned` counts markers and aborted records too.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,13 +18,11 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use crate::cluster::{Cluster, PATIENCE, look_again};
 use crate::error::{self, Act};
-use crate::native::{Message, Queue};
+use crate::native::Queue;
+use crate::place::Place;
 use crate::settings::{self, Role};
 use crate::trouble::Events;
 use crate::watch::Watch;
-
-/// Messages taken at one call: 256 to 2,000 are equally fast (measured), and what is over a limit waits in memory.
-const CHUNK: usize = 512;
 
 /// How long one wait for a message lasts before the position is looked at again.
 const STEP: Duration = Duration::from_millis(2);
@@ -40,23 +38,6 @@ pub(crate) struct KafkaReader {
     looked: BTreeMap<Partition, u64>,
     /// Where partitions were found to have no record up to their ends: markers, as a rule.
     barren: BTreeMap<Partition, Range<u64>>,
-}
-
-/// How far one partition is read.
-struct Place {
-    /// Taken from the queue and not yet handed out.
-    held: VecDeque<Message>,
-    queue: Queue,
-    /// The offset that the caller wants next.
-    next: u64,
-    /// No record that was not taken lies below.
-    scanned: u64,
-    /// What librdkafka's position may say without meaning anything: events count one too many, and a position does
-    /// not fall when the reader goes back.
-    vague: u64,
-    /// Read to its end: nothing is fetched until there is more. Fetches that find nothing, each some milliseconds at the
-    /// broker, would else go on for every partition of every reader.
-    rests: bool,
 }
 
 /// Ends of a partition: of all that is written, and of what is decided.
@@ -97,11 +78,11 @@ impl KafkaReader {
                 self.cluster.end(partition, true)?
             }
         };
-        let barren = self.barren.get(partition);
-        if from >= end || barren.is_some_and(|barren| barren.contains(&from) && barren.end >= end) {
+        let is_barren = |barren: &Range<u64>| barren.contains(&from) && barren.end >= end;
+        if from >= end || self.barren.get(partition).is_some_and(is_barren) {
             // Another task may be behind on the partition: what it reads goes on.
-            let place = self.places.get(partition);
-            if place.is_some_and(|place| place.scanned >= end) {
+            let is_read = |place: &Place| place.scanned >= end;
+            if self.places.get(partition).is_some_and(is_read) {
                 self.rest(partition, true);
             }
             return Ok(false);
@@ -173,9 +154,7 @@ impl KafkaReader {
         let cluster = self.cluster.clone();
         let fail = |why| cluster.explain(Act::read(partition), &why);
         if let Some(place) = self.places.get_mut(partition) {
-            place.held.clear();
-            if place.seek(&self.consumer, partition, from) {
-                (place.next, place.scanned) = (from, from);
+            if place.go(&self.consumer, partition, from) {
                 return Ok(());
             }
             self.drop_place(partition);
@@ -188,14 +167,7 @@ impl KafkaReader {
         // A client that has not heard of the topic yet would look for its leader once a second.
         look_again(&self.consumer, partition);
         self.consumer.incremental_assign(&list).map_err(fail)?;
-        let place = Place {
-            held: VecDeque::new(),
-            next: from,
-            scanned: from,
-            vague: queue.position().unwrap_or(0),
-            queue,
-            rests: false,
-        };
+        let place = Place::new(queue, from);
         self.places.insert(partition.clone(), place);
         Ok(())
     }
@@ -242,7 +214,7 @@ impl KafkaReader {
             let Some(place) = self.places.get_mut(partition) else {
                 return Ok(false);
             };
-            place.take(CHUNK, Duration::ZERO);
+            place.take();
             if let Some(code) = place.settle() {
                 return self.refused(partition, code).map(|()| false);
             }
@@ -259,7 +231,7 @@ impl KafkaReader {
             if place.rests {
                 self.rest(partition, false);
             } else {
-                place.take(1, STEP);
+                place.wait(STEP);
             }
             // Errors of the client as a whole: a broker that is gone comes back, or the deadline passes.
             let _ = self.consumer.poll(Duration::ZERO);
@@ -394,100 +366,5 @@ impl Reader for KafkaReader {
             Some(*start..*end.max(start))
         };
         Ok(partitions.iter().map(range).collect())
-    }
-}
-
-impl Place {
-    /// Has librdkafka fetch from `from` on; says whether it does.
-    fn seek(&mut self, consumer: &BaseConsumer<Events>, at: &Partition, from: u64) -> bool {
-        let (topic, index) = (at.topic.as_ref(), at.index as i32);
-        let sought = consumer.seek(topic, index, Offset::Offset(from as i64), PATIENCE);
-        if sought.is_ok() {
-            self.vague = self.vague.max(self.queue.position().unwrap_or(0));
-        }
-        sought.is_ok()
-    }
-
-    /// Moves to `from` where that needs nothing of the broker.
-    fn reaches(&mut self, from: u64) -> bool {
-        let waits = |message: &Message| message.event().is_none() && message.offset() >= from;
-        let here = from >= self.next && (from <= self.scanned || self.held.iter().any(waits));
-        if here {
-            self.next = from;
-        }
-        here
-    }
-
-    fn take(&mut self, max: usize, wait: Duration) {
-        if self.held.len() < CHUNK {
-            self.queue.take(max, wait, &mut self.held);
-        }
-    }
-
-    /// Strikes events and skipped records at the front, noting how far the partition is scanned; an error is handed
-    /// back.
-    fn settle(&mut self) -> Option<RDKafkaErrorCode> {
-        while let Some(first) = self.held.front() {
-            let (event, offset) = (first.event(), first.offset());
-            if event.is_none() && offset >= self.next {
-                break;
-            }
-            if event == Some(RDKafkaErrorCode::PartitionEOF) {
-                self.pass_end(offset);
-                continue;
-            }
-            self.held.pop_front();
-            match event {
-                None => self.scanned = self.scanned.max(offset + 1),
-                Some(_) => {
-                    self.vague = self.vague.max(offset + 1);
-                    return event;
-                }
-            }
-        }
-        if self.held.is_empty() {
-            // A marker moves the position and is no message: the end of what it ends need not be waited for.
-            let position = self.queue.position().unwrap_or(0);
-            if position > self.vague.max(self.scanned) {
-                self.scanned = position;
-            }
-        }
-        None
-    }
-
-    /// Strikes the event at the front that says that the partition ended at `offset` when it was made.
-    fn pass_end(&mut self, offset: u64) {
-        self.held.pop_front();
-        self.scanned = self.scanned.max(offset);
-        self.vague = self.vague.max(offset + 1);
-    }
-
-    /// Hands records below `end` out. Where they come one by one there is an end between each and the next.
-    fn hand_out(&mut self, limit: FetchLimit, end: u64, into: &mut Batch) {
-        let (rows, bytes) = (into.len(), into.bytes());
-        while into.len() - rows < limit.records.max(1) {
-            if self.held.is_empty() {
-                self.take(CHUNK, Duration::ZERO);
-            }
-            let Some(message) = self.held.front() else {
-                break;
-            };
-            let (event, offset) = (message.event(), message.offset());
-            if event == Some(RDKafkaErrorCode::PartitionEOF) {
-                self.pass_end(offset);
-                continue;
-            }
-            if event.is_some() || offset >= end {
-                break;
-            }
-            message.push_to(into);
-            if into.len() - rows > 1 && into.bytes() - bytes > limit.bytes {
-                into.truncate(into.len() - 1);
-                break;
-            }
-            self.next = offset + 1;
-            self.scanned = self.scanned.max(self.next);
-            self.held.pop_front();
-        }
     }
 }

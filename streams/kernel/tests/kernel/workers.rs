@@ -51,6 +51,10 @@ fn append(log: &MemoryLog, topic: &str, batch: Batch) {
     writer.append(&[(at(topic), batch)]).unwrap();
 }
 
+fn end(log: &MemoryLog, topic: &str) -> u64 {
+    log.clone().range(&at(topic)).unwrap().end
+}
+
 /// A worker whose tasks take two records at once.
 fn little(log: &MemoryLog) -> Parts {
     Parts {
@@ -155,11 +159,11 @@ fn an_effect_does_not_wait_for_other_tasks_that_are_behind() {
         ),
     ];
     let mut crew = Crew::join(little(&log), "worker", Forgetful::default()).unwrap();
-    let end = |topic: &str| log.clone().range(&at(topic)).unwrap().end;
-    while end("outcomes") == 0 && end("noise") < 400 {
+    while end(&log, "outcomes") == 0 && end(&log, "noise") < 400 {
         crew.step(&tasks).unwrap();
     }
-    assert!(end("noise") < 100, "{} were read before", end("noise"));
+    let read = end(&log, "noise");
+    assert!(read < 100, "{read} were read before");
 }
 
 /// The commit that is under way as tasks change hands is refused as a whole: the worker drops what it lost all the same,
@@ -188,20 +192,25 @@ fn tasks_change_hands_also_where_what_is_under_way_is_refused() {
     assert_eq!(reader.range(&at("sums")).unwrap(), 0..80);
 }
 
+/// A worker of two tasks on one partition, of which one came earlier and has taken so many records.
+fn early_and_late(log: &MemoryLog, parts: Parts, taken: u64) -> (Crew<Inert>, [TaskSpec; 2]) {
+    let reads = || vec![input("numbers", Mode::Immediate)];
+    let tasks = [("sum/early/0", "sums"), ("sum/late/0", "more")]
+        .map(|(id, output)| spec(id, reads(), &[output]));
+    let mut crew = Crew::join(parts, "worker", Inert).unwrap();
+    while end(log, "sums") < taken {
+        crew.step(&tasks[..1]).unwrap();
+    }
+    (crew, tasks)
+}
+
 /// A task that comes later, with the partition's first records still to take, is waited for: both then take the rest together.
 #[test]
 fn tasks_on_one_partition_that_are_behind_come_into_step() {
     let log = log_of(&["numbers", "sums", "more"]);
     append(&log, "numbers", numbers((0..400).map(f64::from), 1));
-    let reads = || vec![input("numbers", Mode::Immediate)];
-    let [early, late] = [("sum/early/0", "sums"), ("sum/late/0", "more")]
-        .map(|(id, output)| spec(id, reads(), &[output]));
-    let mut crew = Crew::join(little(&log), "worker", Inert).unwrap();
-    let taken = |topic: &str| log.clone().range(&at(topic)).unwrap().end;
-    while taken("sums") < 60 {
-        crew.step(std::slice::from_ref(&early)).unwrap();
-    }
-    let tasks = [early, late];
+    let (mut crew, tasks) = early_and_late(&log, little(&log), 60);
+    let taken = |topic: &str| end(&log, topic);
     while taken("more") < 200 {
         crew.step(&tasks).unwrap();
     }
@@ -224,9 +233,6 @@ fn tasks_that_take_much_and_little_in_turns_come_into_step() {
         many.push(Some(&key), record.value, record.headers());
     }
     append(&log, "numbers", many);
-    let reads = || vec![input("numbers", Mode::Immediate)];
-    let [early, late] = [("sum/early/0", "sums"), ("sum/late/0", "more")]
-        .map(|(id, output)| spec(id, reads(), &[output]));
     let parts = Parts {
         limit: FetchLimit {
             records: 40,
@@ -234,12 +240,8 @@ fn tasks_that_take_much_and_little_in_turns_come_into_step() {
         },
         ..parts(&log)
     };
-    let mut crew = Crew::join(parts, "worker", Inert).unwrap();
-    let taken = |topic: &str| log.clone().range(&at(topic)).unwrap().end;
-    while taken("sums") < 60 {
-        crew.step(std::slice::from_ref(&early)).unwrap();
-    }
-    let tasks = [early, late];
+    let (mut crew, tasks) = early_and_late(&log, parts, 60);
+    let taken = |topic: &str| end(&log, topic);
     while taken("more") < 200 {
         crew.step(&tasks).unwrap();
     }
@@ -253,15 +255,8 @@ fn tasks_that_take_much_and_little_in_turns_come_into_step() {
 fn a_task_that_is_nearly_done_goes_first() {
     let log = log_of(&["numbers", "sums", "more"]);
     append(&log, "numbers", numbers((0..400).map(f64::from), 1));
-    let reads = || vec![input("numbers", Mode::Immediate)];
-    let [early, late] = [("sum/early/0", "sums"), ("sum/late/0", "more")]
-        .map(|(id, output)| spec(id, reads(), &[output]));
-    let mut crew = Crew::join(little(&log), "worker", Inert).unwrap();
-    let taken = |topic: &str| log.clone().range(&at(topic)).unwrap().end;
-    while taken("sums") < 300 {
-        crew.step(std::slice::from_ref(&early)).unwrap();
-    }
-    let tasks = [early, late];
+    let (mut crew, tasks) = early_and_late(&log, little(&log), 300);
+    let taken = |topic: &str| end(&log, topic);
     while taken("sums") < 400 {
         crew.step(&tasks).unwrap();
     }
