@@ -95,19 +95,29 @@ pub(crate) fn known(node: &NodeProto) -> bool {
     }
 }
 
-/// What an operator on the list must not be given: tract's answer would be another than ONNX Runtime's.
+/// What an operator on the list must not be given: tract's answer would be another than ONNX Runtime's, or none.
 pub(crate) fn unfit(node: &NodeProto) -> Option<(&'static str, &'static str)> {
-    let norm = || {
-        node.attribute
-            .iter()
-            .find(|attribute| attribute.name == "norm")
-            .map(|norm| norm.s.as_slice())
-    };
-    // Without the attribute it is MAX, too.
-    (node.op_type == "Normalizer" && !matches!(norm(), Some(b"L1" | b"L2"))).then_some((
-        "attribute norm is MAX, on whose sign runtimes disagree",
-        "normalize by L1 or L2",
-    ))
+    let attribute = |name| node.attribute.iter().find(|found| found.name == name);
+    match node.op_type.as_str() {
+        "Normalizer" => {
+            let norm = attribute("norm").map(|norm| norm.s.as_slice());
+            // Without the attribute it is MAX, too.
+            (!matches!(norm, Some(b"L1" | b"L2"))).then_some((
+                "attribute norm is MAX, on whose sign runtimes disagree",
+                "normalize by L1 or L2",
+            ))
+        }
+        "Transpose" => {
+            let mut perm = attribute("perm").map_or(vec![], |perm| perm.ints.clone());
+            perm.sort_unstable();
+            // Tract plans such a change of the axes forever, until memory ends (0.23.9).
+            (!perm.iter().copied().eq(0..perm.len() as i64)).then_some((
+                "attribute perm does not name each axis once",
+                "export the model again",
+            ))
+        }
+        _ => None,
+    }
 }
 
 /// The operator's name with its domain, unless that is the default one.

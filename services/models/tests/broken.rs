@@ -129,6 +129,18 @@ fn operators_and_attributes_that_we_do_not_know() {
         node.attribute.clear();
     });
     refused(&norm, &["ai.onnx.ml.Normalizer", "norm is MAX"]);
+    let perm = changed(|model| {
+        let node = node(model);
+        node.op_type = "Transpose".into();
+        node.domain.clear();
+        let perm = AttributeProto {
+            name: "perm".into(),
+            ints: vec![0, 2, 0],
+            ..AttributeProto::default()
+        };
+        node.attribute = vec![perm];
+    });
+    refused(&perm, &["Transpose", "perm does not name each axis once"]);
     let external = changed(|model| {
         let location = StringStringEntryProto {
             key: "location".into(),
