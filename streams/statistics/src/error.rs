@@ -7,6 +7,22 @@ pub enum Error {
     /// The sample holds no value that the method could use.
     #[error("the {0} holds no values to compare")]
     Empty(&'static str),
+    /// A value is infinite where distances are measured.
+    #[error(
+        "the {0} holds infinite values, which have no distance to others: clip them, or use a test of ranks"
+    )]
+    Infinite(&'static str),
+    /// Fewer values than a test needs.
+    #[error("{found} values where the test needs {needed} or more")]
+    TooFew {
+        /// How many there are.
+        found: u64,
+        /// How many it takes.
+        needed: u64,
+    },
+    /// All values are the same, so that nothing can be said of their spread.
+    #[error("all values are the same: the test needs two that differ")]
+    Constant,
     /// Counts of one grid met another grid, or counts of another grid.
     #[error(
         "counts of grid {found} cannot be used with grid {expected}: freeze one grid per reference and count on that"

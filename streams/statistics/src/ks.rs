@@ -10,33 +10,26 @@
 //! difference is significant.
 
 use crate::Error;
-use crate::grid::{Counts, Grid, sorted};
-use crate::report::{DriftReport, Method, Precision, Sample};
+use crate::grid::{Counts, Grid};
+use crate::pair::Pair;
+use crate::report::{DriftReport, Method, Precision};
 
 /// The statistic of two columns themselves, NaN for missing. Sorts a copy of each.
 ///
 /// # Errors
 /// [`Error::Empty`] when either has no value that is not missing.
 pub fn exact<T: Copy + Into<f64>>(reference: &[T], window: &[T]) -> Result<DriftReport, Error> {
-    let (r, w) = (sorted(reference), sorted(window));
-    let mut distance = Distance::new(r.len() as u64, w.len() as u64)?;
-    let (mut i, mut j) = (0, 0);
-    while let (Some(a), Some(b)) = (r.get(i), w.get(j)) {
-        let value = a.min(*b);
-        let (from_r, from_w) = (run(&r[i..], value), run(&w[j..], value));
-        distance.step(from_r as u64, from_w as u64);
-        i += from_r;
-        j += from_w;
-    } // one is used up: from here on the distance only shrinks
-    let sample = |all: usize, present: usize| Sample {
-        present: present as u64,
-        missing: (all - present) as u64,
-    };
+    let pair = Pair::of(reference, window)?;
+    let (n, m) = pair.sizes();
+    let mut distance = Distance::new(n, m)?;
+    pair.steps()
+        .for_each(|step| distance.step(step.reference, step.window));
+    let [reference, window] = pair.samples();
     Ok(DriftReport {
         method: Method::KolmogorovSmirnov,
         statistic: distance.statistic(),
-        reference: sample(reference.len(), r.len()),
-        window: sample(window.len(), w.len()),
+        reference,
+        window,
         precision: Precision::Exact,
     })
 }
@@ -73,11 +66,6 @@ pub fn on_grid(grid: &Grid, reference: &Counts, window: &Counts) -> Result<Drift
             bound: distance.share(bound),
         },
     })
-}
-
-/// How often `value` stands at the head of a sorted column.
-fn run(sorted: &[f64], value: f64) -> usize {
-    sorted.iter().take_while(|head| **head == value).count()
 }
 
 /// The distance in units of 1 / (reference size × window size): whole numbers, hence without rounding. Sizes are
@@ -128,6 +116,7 @@ impl Distance {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Sample;
 
     #[test]
     fn small_cases_by_hand() -> Result<(), Error> {

@@ -36,13 +36,21 @@
 
 pub mod blocks;
 pub mod classification;
+pub mod distances;
 mod error;
 pub mod grid;
 pub mod ks;
+pub mod means;
+mod pair;
 pub mod psi;
+pub mod ranks;
 mod report;
+pub mod shares;
+mod special;
 
 pub use classification::Confusion;
 pub use error::Error;
 pub use grid::{Counts, Grid, GridId};
+pub use pair::Pair;
+pub use ranks::Tested;
 pub use report::{DriftReport, Method, Precision, Sample};

@@ -2,10 +2,18 @@
 //!
 //! The samples are made here, from a fixed seed, and sent to `tests/python/statistics_reference.py` at the workspace's
 //! root, which answers with what the Python libraries make of them. A missing interpreter is a failure, not a skip.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use mainstem_statistics::blocks::{Block, mean_difference};
 use mainstem_statistics::psi::Bins;
-use mainstem_statistics::{Confusion, Counts, Grid, ks};
+use mainstem_statistics::shares::Shares;
+use mainstem_statistics::{
+    Confusion, Counts, Error, Grid, Pair, Tested, distances, ks, means, ranks,
+};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -268,4 +276,132 @@ fn block_intervals() {
         assert_near(Some(ours.low), &theirs["low"], &format!("low {i}"));
         assert_near(Some(ours.high), &theirs["high"], &format!("high {i}"));
     }
+}
+
+/// As near as scipy's own figures are to the truth: relative where they are large.
+#[track_caller]
+fn assert_close(ours: f64, theirs: &Value, what: &str) {
+    let theirs: f64 = match theirs {
+        Value::String(name) => name.parse().unwrap(),
+        number => number
+            .as_f64()
+            .unwrap_or_else(|| panic!("{what}: {ours}, where scipy has no answer")),
+    };
+    let close = (ours - theirs).abs() <= TOLERANCE * theirs.abs().max(1.0);
+    assert!(close || ours == theirs, "{what}: {ours}, expected {theirs}");
+}
+
+fn answers(name: &str, pairs: &[(Vec<f64>, Vec<f64>)]) -> Vec<Value> {
+    let question = pairs
+        .iter()
+        .map(|(r, w)| json!({"test": name, "reference": numbers(r), "window": numbers(w)}));
+    let mut answer = ask(&json!({"two_sample": question.collect::<Value>()}));
+    serde_json::from_value(answer["two_sample"].take()).unwrap()
+}
+
+fn is_finite((reference, window): &(Vec<f64>, Vec<f64>)) -> bool {
+    let values = reference.iter().chain(window);
+    values.copied().all(|value| !value.is_infinite())
+}
+
+#[test]
+fn distances_of_distributions() {
+    let pairs: Vec<_> = columns().into_iter().filter(is_finite).collect();
+    type Distance = fn(&Pair) -> Result<f64, Error>;
+    let methods: [(&str, Distance); 2] = [
+        ("wasserstein", distances::wasserstein),
+        ("energy", distances::energy),
+    ];
+    for (name, method) in methods {
+        for (i, theirs) in answers(name, &pairs).iter().enumerate() {
+            let pair = Pair::of(&pairs[i].0, &pairs[i].1).unwrap();
+            assert_close(method(&pair).unwrap(), theirs, &format!("{name} {i}"));
+        }
+    }
+}
+
+/// Statistic and p-value; null where either of us says that the samples are none for the test.
+#[track_caller]
+fn compare(name: &str, pairs: &[(Vec<f64>, Vec<f64>)], test: fn(&Pair) -> Result<Tested, Error>) {
+    let mut compared = 0;
+    for (i, theirs) in answers(name, pairs).iter().enumerate() {
+        let pair = Pair::of(&pairs[i].0, &pairs[i].1).unwrap();
+        match test(&pair) {
+            Ok(ours) => {
+                let what = format!("{name} {i}");
+                assert_close(ours.statistic, &theirs["statistic"], &what);
+                assert_close(
+                    ours.p_value,
+                    &theirs["p_value"],
+                    &format!("{what}, p-value"),
+                );
+                compared += 1;
+            }
+            Err(error) => assert!(
+                theirs.is_null(),
+                "{name} {i}: {error}, where scipy says {theirs}"
+            ),
+        }
+    }
+    assert!(compared >= 10, "{name}: {compared} compared");
+}
+
+#[test]
+fn ranks_and_means() {
+    let all = columns();
+    let finite: Vec<_> = columns().into_iter().filter(is_finite).collect();
+    compare("cramer_von_mises", &all, ranks::cramer_von_mises);
+    compare("mann_whitney", &all, |pair| Ok(ranks::mann_whitney(pair)));
+    compare("anderson_darling", &all, ranks::anderson_darling);
+    compare("student", &finite, means::student);
+    compare("welch", &finite, means::welch);
+}
+
+#[test]
+fn shares_of_categories() {
+    let cases: [(&[u64], &[u64]); 6] = [
+        (&[100, 200, 300], &[12, 18, 30]),
+        (&[100, 200, 300], &[300, 200, 100]),
+        (&[5, 0, 7], &[1, 0, 9]),
+        (&[5, 3, 7], &[1, 0, 9]),
+        (&[5, 0, 7], &[1, 2, 9]),
+        (&[1_000_000, 999_000], &[501_000, 499_000]),
+    ];
+    let question =
+        cases.map(|(reference, window)| json!({"reference": reference, "window": window}));
+    let answer = ask(&json!({"shares": question}));
+    for (i, (reference, window)) in cases.into_iter().enumerate() {
+        let (shares, theirs) = (Shares::of(reference, window).unwrap(), &answer["shares"][i]);
+        let chi_squared = shares.chi_squared().unwrap();
+        let ours = [
+            ("chi_squared", chi_squared.statistic),
+            ("chi_squared_p", chi_squared.p_value),
+            ("kullback_leibler", shares.kullback_leibler()),
+            ("jensen_shannon", shares.jensen_shannon()),
+            ("hellinger", shares.hellinger()),
+            ("total_variation", shares.total_variation()),
+        ];
+        for (name, ours) in ours {
+            assert_close(ours, &theirs[name], &format!("{name} {i}"));
+        }
+    }
+}
+
+#[test]
+fn proportions_of_positives() {
+    let cases = [
+        ((30, 100), (55, 120)),
+        ((1, 9), (2, 7)),
+        ((500_000, 1_000_000), (501_000, 1_000_000)),
+    ];
+    let answer = ask(&json!({"proportions": cases}));
+    for (i, (reference, window)) in cases.into_iter().enumerate() {
+        let (ours, theirs) = (
+            means::proportions(reference, window).unwrap(),
+            &answer["proportions"][i],
+        );
+        assert_close(ours.statistic, &theirs["statistic"], &format!("z {i}"));
+        assert_close(ours.p_value, &theirs["p_value"], &format!("z {i}, p-value"));
+    }
+    assert_eq!(means::proportions((5, 5), (3, 3)), Err(Error::Constant));
 }
