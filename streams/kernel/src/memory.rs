@@ -1,5 +1,6 @@
 //! The memory log: for simulation and for tests of folds. Its time of writing is its number of appends.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -16,6 +17,9 @@ use crate::task::{TaskId, TaskSpec};
 
 /// Largest record: as brokers have it by default.
 const MAX_RECORD: usize = 1 << 20;
+
+/// Steps of a worker that a commit takes where it is behind.
+const COMMIT_STEPS: usize = 16;
 
 /// A log in memory, shared by its clones.
 #[derive(Clone, Default)]
@@ -206,6 +210,7 @@ impl Log for MemoryLog {
             epoch: *epoch,
             owned: Vec::new(),
             begun: Arc::default(),
+            asked: Cell::default(),
         }))
     }
 
@@ -327,6 +332,8 @@ struct MemoryWorker {
     owned: Vec<TaskId>,
     /// What was begun: it is written at its end, as late as may be.
     begun: Arc<Vec<Commit>>,
+    /// How often it was asked whether that has ended.
+    asked: Cell<usize>,
 }
 
 impl Worker for MemoryWorker {
@@ -381,11 +388,13 @@ impl Worker for MemoryWorker {
 
     fn begin(&mut self, commits: &Arc<Vec<Commit>>) -> Option<Result<(), CommitError>> {
         self.begun = Arc::clone(commits);
+        self.asked.set(0);
         None
     }
 
     fn has_ended(&self) -> bool {
-        self.begun.is_empty()
+        self.asked.set(self.asked.get() + 1);
+        self.begun.is_empty() || self.asked.get() > COMMIT_STEPS
     }
 
     fn end(&mut self) -> Result<(), CommitError> {

@@ -239,8 +239,7 @@ impl<A: Actuator> Crew<A> {
         if !self.settle(tasks, &mut progress)? || !self.begin(tasks, &mut progress)? {
             return Ok(progress);
         }
-        let waits = !self.is_behind() || self.owned.values().any(Owned::is_to_act);
-        if waits && !self.settle(tasks, &mut progress)? {
+        if !self.goes_on() && !self.settle(tasks, &mut progress)? {
             return Ok(progress);
         }
         if self.pending.is_empty() {
@@ -273,9 +272,14 @@ impl<A: Actuator> Crew<A> {
     fn has_time(&self) -> bool {
         let waiting = self.pending.get(usize::from(self.under_way));
         self.under_way
-            && self.steps > 0
+            && self.goes_on()
             && waiting.is_none_or(|commits| has_room(commits))
             && !self.worker.has_ended()
+    }
+
+    /// Whether the next turns are taken while the log writes the last ones. An effect waits for these alone.
+    fn goes_on(&self) -> bool {
+        self.is_behind() && !self.owned.values().any(Owned::is_to_act)
     }
 
     /// The next step looks at the ends anew.
