@@ -168,10 +168,10 @@ impl Happen for Leader<'_> {
     }
 
     fn done(&self) -> String {
-        let back = if self.back { ", back" } else { "" };
-        match self.gone {
-            None => "nothing".into(),
-            Some(_) => format!("the leader's node gone for {} s{back}", self.away.as_secs()),
+        match (self.gone, self.back) {
+            (None, _) => "nothing".into(),
+            (_, true) => format!("the leader's node gone for {} s, back", self.away.as_secs()),
+            (_, false) => "the leader's node gone to the end of the run".into(),
         }
     }
 
