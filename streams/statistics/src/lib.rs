@@ -24,7 +24,10 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! Every method is one short file with its formula, its source and its units: [`ks`], [`psi`],
+//! Columns themselves are compared as a [`Pair`], sorted once for all of [`distances`], [`ranks`] and [`means`]; counts of
+//! categories as [`shares::Shares`].
+//!
+//! Every method is in one short file with its formula, its source and its units: those, [`ks`], [`psi`],
 //! [`classification`] (the quality of a classifier), [`blocks`] (is one model better than another, given that
 //! neighbouring records resemble each other). A [`DriftReport`] says the method, the statistic, the sample sizes
 //! and whether the figure is exact; its reader adds the threshold and names the reference.
@@ -52,5 +55,4 @@ pub use classification::Confusion;
 pub use error::Error;
 pub use grid::{Counts, Grid, GridId};
 pub use pair::Pair;
-pub use ranks::Tested;
-pub use report::{DriftReport, Method, Precision, Sample};
+pub use report::{DriftReport, Method, Precision, Sample, Tested};

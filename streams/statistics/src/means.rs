@@ -11,7 +11,7 @@
 
 use crate::Error;
 use crate::pair::Pair;
-use crate::ranks::Tested;
+use crate::report::Tested;
 use crate::special::{normal_tail, student_tails};
 
 struct Moments {
@@ -46,7 +46,7 @@ impl Moments {
 /// # Errors
 /// [`Error::Infinite`], [`Error::TooFew`] below three values in all, [`Error::Constant`] where neither sample varies.
 pub fn student(pair: &Pair) -> Result<Tested, Error> {
-    let [x, y] = moments(pair, 3)?;
+    let [x, y] = moments(pair)?;
     let degrees = x.count + y.count - 2.0;
     let pooled = (x.squares + y.squares) / degrees;
     tested(&x, &y, pooled / x.count + pooled / y.count, degrees)
@@ -57,7 +57,7 @@ pub fn student(pair: &Pair) -> Result<Tested, Error> {
 /// # Errors
 /// As [`student`], and below two values in either.
 pub fn welch(pair: &Pair) -> Result<Tested, Error> {
-    let [x, y] = moments(pair, 3)?;
+    let [x, y] = moments(pair)?;
     let least = x.count.min(y.count);
     if least < 2.0 {
         return Err(Error::TooFew {
@@ -94,14 +94,12 @@ pub fn proportions(reference: (u64, u64), window: (u64, u64)) -> Result<Tested, 
     })
 }
 
-fn moments(pair: &Pair, needed: u64) -> Result<[Moments; 2], Error> {
+fn moments(pair: &Pair) -> Result<[Moments; 2], Error> {
     pair.finite()?;
     let (n, m) = pair.sizes();
-    if n + m < needed {
-        return Err(Error::TooFew {
-            found: n + m,
-            needed,
-        });
+    let found = n + m;
+    if found < 3 {
+        return Err(Error::TooFew { found, needed: 3 });
     }
     let (reference, window) = pair.values();
     Ok([Moments::of(reference), Moments::of(window)])

@@ -19,16 +19,8 @@
 
 use crate::Error;
 use crate::pair::Pair;
+use crate::report::Tested;
 use crate::special::{bessel_k_quarter_scaled, normal_tail};
-
-/// A statistic, and how probable one so large is where both samples are of one distribution.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Tested {
-    /// The statistic; its range and unit are the test's.
-    pub statistic: f64,
-    /// From 0 to 1; two-sided where a statistic may fall as well as rise.
-    pub p_value: f64,
-}
 
 /// Cramér and von Mises's test.
 ///

@@ -15,6 +15,15 @@ pub struct DriftReport {
     pub precision: Precision,
 }
 
+/// A statistic, and how probable one so large is where both samples are of one distribution.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tested {
+    /// The statistic; its range and unit are the test's.
+    pub statistic: f64,
+    /// From 0 to 1; two-sided where a statistic may fall as well as rise.
+    pub p_value: f64,
+}
+
 /// The methods of a [`DriftReport`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -18,7 +18,7 @@
 //! Sums run in the order of the categories: hand them over in one order, and bits are the same each time.
 
 use crate::Error;
-use crate::ranks::Tested;
+use crate::report::Tested;
 use crate::special::chi_squared_tail;
 
 /// Counts of the reference and of the window by category, in one order.

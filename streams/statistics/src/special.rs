@@ -27,8 +27,11 @@ pub(crate) fn student_tails(t: f64, degrees: f64) -> f64 {
 
 /// The regularised upper incomplete gamma function Q(a, x).
 fn gamma_tail(a: f64, x: f64) -> f64 {
-    if x <= 0.0 || x.is_infinite() {
-        return if x > 0.0 { 0.0 } else { 1.0 };
+    if x <= 0.0 {
+        return 1.0;
+    }
+    if x.is_infinite() {
+        return 0.0;
     }
     let front = libm::exp(a * libm::log(x) - x - libm::lgamma(a));
     if x < a + 1.0 {
