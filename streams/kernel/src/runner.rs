@@ -94,6 +94,15 @@ const WHOLE: FetchLimit = FetchLimit {
 /// Puts questions to a task, whose answers gather in the outbox.
 pub type Ask<'a> = dyn FnMut(&dyn Task, &Known, &mut Outbox) + 'a;
 
+/// How much a turn took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Took {
+    Nothing,
+    Little,
+    /// About as much as it may: there may be more.
+    Much,
+}
+
 /// A task with its place in its inputs.
 pub struct Runner {
     /// What the task is.
@@ -323,13 +332,18 @@ impl Runner {
         }
     }
 
-    /// Whether the last turn took about as much as it may of one of the room's own inputs: there may be more.
-    pub(crate) fn took_much(&self, limit: FetchLimit) -> bool {
+    /// How much the last turn took of the room's own inputs.
+    pub(crate) fn took(&self, limit: FetchLimit) -> Took {
         let much = |batch: &Arc<Fetched>| {
             batch.len() >= limit.records / 2 || batch.bytes() >= limit.bytes / 2
         };
+        let took = |batch: &Arc<Fetched>| match batch.is_empty() {
+            true => Took::Nothing,
+            false if much(batch) => Took::Much,
+            false => Took::Little,
+        };
         let own = self.batches[rank::FIRST..].iter();
-        own.filter(|batch| !batch.is_empty()).any(much)
+        own.map(took).max().unwrap_or(Took::Nothing)
     }
 
     /// Where the task stands on its lead partition, if its last turn took some of it. However much that was: a log may

@@ -222,24 +222,28 @@ fn tasks_on_one_partition_that_are_behind_come_into_step() {
     assert_eq!(taken("sums"), 400);
 }
 
-/// Also where a turn takes much and the next one little, as a log may hand out.
-#[test]
-fn tasks_that_take_much_and_little_in_turns_come_into_step() {
-    let log = log_of(&["numbers", "sums", "more"]);
+/// Four hundred numbers, of which a worker takes much and little in turns, as a log may hand out.
+fn much_and_little(log: &MemoryLog) -> Parts {
     let (few, mut many) = (numbers([1.0], 1), Batch::new());
     let record = few.get(0).unwrap();
     for row in 0..400 {
         let key = vec![b'k'; if row % 2 == 0 { 1 } else { 10_000 }];
         many.push(Some(&key), record.value, record.headers());
     }
-    append(&log, "numbers", many);
-    let parts = Parts {
+    append(log, "numbers", many);
+    Parts {
         limit: FetchLimit {
             records: 40,
             bytes: 10_000,
         },
-        ..parts(&log)
-    };
+        ..parts(log)
+    }
+}
+
+#[test]
+fn tasks_that_take_much_and_little_in_turns_come_into_step() {
+    let log = log_of(&["numbers", "sums", "more"]);
+    let parts = much_and_little(&log);
     let (mut crew, tasks) = early_and_late(&log, parts, 60);
     let taken = |topic: &str| end(&log, topic);
     while taken("more") < 200 {
@@ -285,6 +289,30 @@ fn turns_that_wait_for_the_last_commit_are_the_next_one_together() {
     let (turns, most) = (commits.iter().sum::<usize>(), commits.iter().max());
     assert!(turns >= 20 && most > Some(&2), "{commits:?}");
     assert_eq!(log.clone().range(&at("sums")).unwrap(), 0..40);
+}
+
+/// A worker that is behind waits for no commit because a log hands out little for once.
+#[test]
+fn a_worker_that_takes_little_for_once_is_still_behind() {
+    let log = log_of(&["numbers", "sums"]);
+    let parts = much_and_little(&log);
+    let tasks = [spec(
+        "sum/toy/0",
+        vec![input("numbers", Mode::Immediate)],
+        &["sums"],
+    )];
+    let mut crew = Crew::join(parts, "worker", Inert).unwrap();
+    while end(&log, "sums") < 3 {
+        crew.step(&tasks).unwrap();
+    }
+    while end(&log, "sums") < 380 {
+        assert!(crew.is_behind(), "after {}", end(&log, "sums"));
+        crew.step(&tasks).unwrap();
+    }
+    for _ in 0..40 {
+        crew.step(&tasks).unwrap();
+    }
+    assert!(!crew.is_behind() && !crew.is_at_work());
 }
 
 /// Hands out one record at a time, as a log may that has fetched no more yet.
